@@ -1,0 +1,46 @@
+# Everything a developer or a user runs. `make help` lists it.
+export GOFLAGS := -trimpath
+export CGO_ENABLED := 0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null)
+DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
+LDFLAGS := -s -w -X main.release=$(VERSION) -X main.commit=$(COMMIT) -X main.built=$(DATE)
+# Packages where goroutines meet; the race detector needs cgo and a compile of its own.
+RACE    := ./internal/scan ./internal/rule ./internal/collect/... ./internal/analyze ./internal/report
+
+.PHONY: help build run test check bench e2e lab fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  \1\t/' | expand -t 12
+
+build: ## build bin/stockade
+	go build -ldflags '$(LDFLAGS)' -o bin/stockade ./cmd/stockade
+
+run: build ## scan the demo shop, or the cluster of $KUBECONFIG, and write stockade-report.html
+	@sh demo/run.sh
+
+test: lab ## everything: rule cases, unit tests, race detector, real API servers
+	go vet ./...
+	go test -p 2 -timeout 30m ./...
+	CGO_ENABLED=1 go test -race -p 2 -timeout 20m $(RACE)
+
+check: ## the quick part of test: no API server, no race detector
+	go vet ./...
+	go test -p 2 $$(go list ./... | grep -v /e2e)
+
+lab: ## build etcd and the API servers for the end-to-end tests (cached)
+	go run ./e2e/lab/cmd/labbuild
+
+e2e: lab ## only the end-to-end stories against real API servers
+	go test -timeout 30m ./e2e/...
+
+bench: build ## measure, and write bench/RESULTS.md
+	go run ./bench -stockade bin/stockade -write bench/RESULTS.md
+
+fuzz: ## a minute of fuzzing on every parser of foreign bytes
+	@sh -c 'set -e; for f in $$(grep -rlE "^func Fuzz" --include=*_test.go . ); do d=$$(dirname $$f); \
+	for n in $$(grep -ohE "^func Fuzz[A-Za-z0-9]+" $$f | cut -c6-); do echo "$$d $$n"; go test $$d -run=^$$ -fuzz="^$$n$$" -fuzztime=60s; done; done'
+
+clean: ## remove what was built
+	rm -rf bin stockade-report.html

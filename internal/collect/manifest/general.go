@@ -1,0 +1,229 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"stockade.dev/stockade/internal/finding"
+)
+
+// readGeneral reads a document with the general YAML library: all of YAML, at several times the cost of reader. A chunk
+// holds more than one document only when it is cut by something that split does not see.
+func readGeneral(src *source, c chunk) (docs []*yaml.Node, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the library panics on a few malformed inputs
+			docs, err = nil, fmt.Errorf("yaml: the document cannot be read: %v", p)
+		}
+	}()
+	dec := yaml.NewDecoder(strings.NewReader(src.text[c.start:c.end]))
+	for {
+		var n yaml.Node
+		switch err := dec.Decode(&n); {
+		case errors.Is(err, io.EOF):
+			return docs, nil
+		case err != nil:
+			return docs, err
+		}
+		if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
+			docs = append(docs, n.Content[0])
+		}
+	}
+}
+
+// yamlFault takes the line out of an error of the library. Its lines count from the start of the chunk.
+func yamlFault(err error, c chunk) syntaxError {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	e := syntaxError{line: c.line, text: text}
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		if num, msg, ok := strings.Cut(rest, ": "); ok {
+			if n, err := strconv.Atoi(num); err == nil {
+				e.line, e.text = c.line+n-1, msg
+			}
+		}
+	}
+	return e
+}
+
+// valueError is a document that is YAML but has no JSON form, or one beyond the limits.
+type valueError struct {
+	syntaxError
+	code finding.Code
+}
+
+func (e *valueError) Error() string { return e.text }
+
+// converter turns the nodes of a document into JSON values.
+type converter struct {
+	lim    Limits
+	base   int // added to the lines of nodes
+	nodes  int
+	depth  int
+	open   map[*yaml.Node]bool // aliases being expanded
+	double []syntaxError       // doubled keys, once each
+	seen   map[*yaml.Node]bool // keys in double
+}
+
+func newConverter(c chunk, lim Limits) *converter {
+	return &converter{lim: lim, base: c.line - 1, open: map[*yaml.Node]bool{}, seen: map[*yaml.Node]bool{}}
+}
+
+func (c *converter) err(n *yaml.Node, code finding.Code, format string, args ...any) error {
+	return &valueError{syntaxError{n.Line + c.base, n.Column, fmt.Sprintf(format, args...)}, code}
+}
+
+// value converts n. last is the last line that n can reach; at may be nil.
+func (c *converter) value(n *yaml.Node, at *place, last int) (any, error) {
+	if c.nodes++; c.nodes > c.lim.Nodes {
+		return nil, c.err(n, finding.Limit, "more than %d values when aliases are expanded", c.lim.Nodes)
+	}
+	if c.depth++; c.depth > c.lim.Depth {
+		return nil, c.err(n, finding.Limit, "nested deeper than %d levels", c.lim.Depth)
+	}
+	defer func() { c.depth-- }()
+	switch n.Kind {
+	case yaml.AliasNode:
+		if c.open[n.Alias] {
+			return nil, c.err(n, finding.Broken, "anchor %q contains itself", n.Value)
+		}
+		c.open[n.Alias] = true
+		defer delete(c.open, n.Alias)
+		return c.value(n.Alias, at, 0)
+	case yaml.ScalarNode:
+		v, err := scalar(n)
+		if err != nil {
+			return nil, c.err(n, finding.Broken, "%v", err)
+		}
+		return v, nil
+	case yaml.SequenceNode:
+		if at != nil {
+			at.list = true
+		}
+		list := make([]any, len(n.Content))
+		for i, e := range n.Content {
+			end := c.before(n.Content, i+1, last)
+			kid := at.add("", e.Line+c.base, e.Column)
+			if kid != nil {
+				kid.last = max(kid.line, end)
+			}
+			v, err := c.value(e, kid, end)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = v
+		}
+		return list, nil
+	case yaml.MappingNode:
+		m := make(map[string]any, len(n.Content)/2)
+		return m, c.fields(m, n, at, last)
+	}
+	return nil, nil
+}
+
+// before is the line above element i, or last when there is no such element.
+func (c *converter) before(list []*yaml.Node, i, last int) int {
+	if i < len(list) && last > 0 {
+		return list[i].Line + c.base - 1
+	}
+	return last
+}
+
+// fields adds the fields of n to m, in their order: like the API server's decoder, a merge key (<<) wins over what
+// stands above it and loses to what stands below it.
+func (c *converter) fields(m map[string]any, n *yaml.Node, at *place, last int) error {
+	own := make(map[string]bool, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind == yaml.ScalarNode && k.Value == "<<" && (k.Style == 0 || k.Tag == "!!merge") {
+			if err := c.merge(m, v, at); err != nil {
+				return err
+			}
+			continue
+		}
+		key, err := c.key(k)
+		if err != nil {
+			return err
+		}
+		if own[key] && !c.seen[k] {
+			c.seen[k] = true
+			c.double = append(c.double, syntaxError{k.Line + c.base, k.Column, key})
+		}
+		own[key] = true
+		end := c.before(n.Content, i+2, last)
+		kid := at.add(key, k.Line+c.base, k.Column)
+		if kid != nil {
+			kid.last = max(kid.line, end)
+		}
+		if m[key], err = c.value(v, kid, end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *converter) key(k *yaml.Node) (string, error) {
+	n := k
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		return "", c.err(k, finding.Broken, "a map or a list cannot be a key")
+	}
+	v, err := scalar(n)
+	if err == nil {
+		var key string
+		if key, err = keyText(v); err == nil {
+			return key, nil
+		}
+	}
+	return "", c.err(k, finding.Broken, "%v", err)
+}
+
+// merge adds the fields of a merge key's value: a map, or a list of maps of which the earlier win.
+func (c *converter) merge(m map[string]any, n *yaml.Node, at *place) error {
+	if c.nodes++; c.nodes > c.lim.Nodes {
+		return c.err(n, finding.Limit, "more than %d values when aliases are expanded", c.lim.Nodes)
+	}
+	if c.depth++; c.depth > c.lim.Depth {
+		return c.err(n, finding.Limit, "nested deeper than %d levels", c.lim.Depth)
+	}
+	defer func() { c.depth-- }()
+	target := n
+	if n.Kind == yaml.AliasNode {
+		target = n.Alias
+		if c.open[target] {
+			return c.err(n, finding.Broken, "anchor %q contains itself", n.Value)
+		}
+		c.open[target] = true
+		defer delete(c.open, target)
+	}
+	switch {
+	case target.Kind == yaml.MappingNode:
+		return c.fields(m, target, at, 0)
+	case n.Kind == yaml.SequenceNode:
+		for i := len(n.Content) - 1; i >= 0; i-- {
+			if e := n.Content[i]; e.Kind == yaml.SequenceNode {
+				break
+			}
+			if err := c.merge(m, n.Content[i], at); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c.err(n, finding.Broken, "a merge key (<<) needs a map or a list of maps")
+}
+
+func scalar(n *yaml.Node) (any, error) {
+	switch {
+	case n.Style&yaml.TaggedStyle != 0:
+		return resolveTagged(n.Tag, n.Value)
+	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		return n.Value, nil
+	}
+	return resolve(n.Value)
+}

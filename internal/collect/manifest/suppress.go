@@ -1,0 +1,2 @@
+package manifest
+const ignoreMark = "stockade:ignore"

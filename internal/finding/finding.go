@@ -1,0 +1,250 @@
+// Package finding holds the nouns of what is wrong: findings, what was not scanned, clause results, and the Handler that
+// every output is. The JSON of these types is the findings document stockade.findings/v1.
+package finding
+
+import (
+	"time"
+)
+
+// Schema is the name and version of the findings document.
+const Schema = "stockade.findings/v1"
+
+// Kind of a finding.
+type Kind string
+
+// The kinds of findings.
+const (
+	Vulnerability Kind = "vulnerability"
+	Emergency     Kind = "emergency"
+	Configuration Kind = "configuration"
+	IaC           Kind = "iac"
+	Secret        Kind = "secret"
+	Malware       Kind = "malware"
+	Permission    Kind = "permission"
+)
+
+// Text is a text in both languages. ZH falls back to EN when empty.
+type Text struct {
+	EN string `json:"en" yaml:"en"`
+	ZH string `json:"zh" yaml:"zh"`
+}
+
+// In returns the text in a language: "zh" or anything else for English.
+func (t Text) In(lang string) string {
+	if lang == "zh" && t.ZH != "" {
+		return t.ZH
+	}
+	return t.EN
+}
+
+// Finding is one thing that is wrong, with its evidence and its fix. Fields without a value are left out of the JSON.
+type Finding struct {
+	Fingerprint string   `json:"fingerprint"` // hex; see Fingerprint
+	Kind        Kind     `json:"kind"`
+	Rule        string   `json:"rule"`             // "workload/privileged-container" or "CVE-2021-44228"
+	RuleID      string   `json:"ruleId,omitempty"` // "STK-W-0001"
+	Aliases     []string `json:"aliases,omitempty"`
+	Severity    Severity `json:"severity"`
+	Risk        string   `json:"risk,omitempty"`
+
+	Title       Text `json:"-"` // rendered by the document in the language asked for
+	Message     Text `json:"-"`
+	Remediation Text `json:"-"`
+
+	References  []string     `json:"references,omitempty"`
+	Resource    Resource     `json:"resource"`
+	Evidence    []Evidence   `json:"evidence,omitempty"`
+	Compliance  []ClauseRef  `json:"compliance,omitempty"`
+	Priority    *Priority    `json:"priority,omitempty"`
+	Status      Status       `json:"status"`
+	Suppression *Suppression `json:"suppression,omitempty"`
+	// Mitigations say what already stands against the finding, such as a PodSecurity admission level that would refuse
+	// the object today. Growth of the v1 document.
+	Mitigations []Text `json:"-"`
+	// Snippet is the offending text of an IaC file, with the line number of its first line.
+	Snippet *Snippet `json:"snippet,omitempty"`
+}
+
+// Resource says what a finding is about. For files, File, Line and Column are set; for live objects the object names.
+type Resource struct {
+	Cluster    string `json:"cluster,omitempty"`
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Container  string `json:"container,omitempty"`
+	Node       string `json:"node,omitempty"`
+	Image      string `json:"image,omitempty"`
+	Digest     string `json:"digest,omitempty"`
+	Layer      string `json:"layer,omitempty"`
+	File       string `json:"file,omitempty"`
+	Line       int    `json:"line,omitempty"`
+	Column     int    `json:"column,omitempty"`
+	Owner      *Owner `json:"owner,omitempty"`
+}
+
+// Owner is the top controller of a resource that is judged apart from it.
+type Owner struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
+// Evidence is one value that was found and what is wanted instead. Found is nil when the field is missing.
+type Evidence struct {
+	Path  string `json:"path"`
+	Found any    `json:"found"`
+	Want  any    `json:"want,omitempty"`
+}
+
+// Snippet is a piece of a file. Secrets in it are redacted.
+type Snippet struct {
+	Line int    `json:"line"`
+	Text string `json:"text"`
+}
+
+// ClauseRef names a clause of a compliance framework.
+type ClauseRef struct {
+	Framework string `json:"framework"`
+	Clause    string `json:"clause"`
+}
+
+// Priority orders findings: 0 to 100 with the reasons.
+type Priority struct {
+	Score   int      `json:"score"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+// Status of a finding.
+type Status string
+
+// The statuses.
+const (
+	Open       Status = "open"
+	Suppressed Status = "suppressed"
+)
+
+// Suppression says who accepted a finding, why and until when.
+type Suppression struct {
+	By      string `json:"by"` // exception, inline, vex or baseline
+	Reason  string `json:"reason,omitempty"`
+	Expires string `json:"expires,omitempty"` // RFC 3339 date
+}
+
+// Code is the reason class of a NotScanned entry.
+type Code string
+
+// The codes of what was not scanned.
+const (
+	NoAdvisoryData Code = "no-advisory-data"
+	Forbidden      Code = "forbidden"
+	Unreachable    Code = "unreachable"
+	Limit          Code = "limit"
+	Unsupported    Code = "unsupported"
+	Broken         Code = "broken"
+	Managed        Code = "managed"
+	Skipped        Code = "skipped"
+)
+
+// Blocking reports whether an entry of this code means that something asked for could not be scanned (exit code 3).
+// Managed control planes, kinds that Stockade does not know and what the user left out are told but are no failure.
+func (c Code) Blocking() bool {
+	switch c {
+	case Forbidden, Unreachable, Limit, Broken:
+		return true
+	}
+	return false
+}
+
+// NotScanned is something that was not looked at, and why.
+type NotScanned struct {
+	Target string `json:"target"`
+	What   string `json:"what"`
+	Reason string `json:"reason"`
+	Code   Code   `json:"code"`
+}
+
+// ClauseStatus is the verdict on one clause of a framework.
+type ClauseStatus string
+
+// The verdicts.
+const (
+	Pass          ClauseStatus = "pass"
+	Fail          ClauseStatus = "fail"
+	Manual        ClauseStatus = "manual"
+	NotApplicable ClauseStatus = "not-applicable"
+)
+
+// Clause is the verdict on one clause. Title and Section are growth of the v1 document.
+type Clause struct {
+	Framework string       `json:"framework"`
+	Clause    string       `json:"clause"`
+	Status    ClauseStatus `json:"status"`
+	Findings  []string     `json:"findings,omitempty"` // fingerprints
+	Title     Text         `json:"-"`
+	Reason    Text         `json:"-"` // why it is manual or not applicable
+}
+
+// Header opens a stream.
+type Header struct {
+	Tool      Tool      `json:"tool"`
+	Target    Target    `json:"target"`
+	StartedAt time.Time `json:"startedAt"`
+}
+
+// Tool is the program that made the document.
+type Tool struct {
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Rules    string    `json:"rules"` // digest of the rule library in use
+	Database *Database `json:"database"`
+}
+
+// Database names the advisory database in use; nil when none was.
+type Database struct {
+	Digest  string `json:"digest"`
+	BuiltAt string `json:"builtAt"`
+}
+
+// Target is what was scanned.
+type Target struct {
+	Kind         string         `json:"kind"` // cluster, image, iac, node or sbom
+	Name         string         `json:"name"`
+	Version      string         `json:"version,omitempty"`
+	Distribution string         `json:"distribution,omitempty"`
+	Managed      bool           `json:"managed,omitempty"`
+	Counts       map[string]int `json:"counts,omitempty"` // objects by Kind
+	Components   []Component    `json:"components,omitempty"`
+}
+
+// Component is a core component of the cluster or of an image repository beside it, as an asset.
+type Component struct {
+	Name       string `json:"name"`  // kube-apiserver, harbor-core, ...
+	Group      string `json:"group"` // kube-system, goharbor, docker.bintray.io, releases.jfrog.io
+	Namespace  string `json:"namespace,omitempty"`
+	Workload   string `json:"workload,omitempty"` // "Deployment kube-system/coredns"
+	Image      string `json:"image,omitempty"`
+	Version    string `json:"version,omitempty"`
+	NotScanned string `json:"notScanned,omitempty"` // "not a container", ...
+}
+
+// Stats close a stream.
+type Stats struct {
+	Objects    int   `json:"objects"`
+	Images     int   `json:"images"`
+	Packages   int   `json:"packages"`
+	Rules      int   `json:"rules"`
+	Checks     int64 `json:"checks"`
+	DurationMs int64 `json:"durationMs"`
+	Suppressed int   `json:"suppressed,omitempty"`
+}
+
+// Handler receives one scan as a stream: Begin, then Finding, Clause and NotScanned in any order, then End. Calls come
+// from one goroutine. A handler that returns an error ends the scan.
+type Handler interface {
+	Begin(Header) error
+	Finding(*Finding) error
+	Clause(Clause) error
+	NotScanned(NotScanned) error
+	// End brings the target as it is known at the end: versions, counts and components are.
+	End(finishedAt time.Time, target Target, stats Stats) error
+}

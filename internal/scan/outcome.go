@@ -1,0 +1,164 @@
+package scan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"stockade.dev/stockade/internal/compliance"
+	"stockade.dev/stockade/internal/finding"
+	"stockade.dev/stockade/internal/inventory"
+)
+
+// dress adds to a finding what only the scan knows: the snippet, in-place suppressions, what already stands against it.
+// It is called by workers and reads only what does not change while they run.
+func (r *run) dress(f *finding.Finding, o *inventory.Object) *finding.Finding {
+	if r.cfg.Header.Target.Kind == "iac" && f.Kind == finding.Configuration {
+		f.Kind = finding.IaC
+	}
+	if o == nil {
+		return f
+	}
+	if o.Origin.Snippet != nil && f.Resource.Line > 0 && f.Kind != finding.Secret {
+		if text := o.Origin.Snippet(f.Resource.Line); text != "" {
+			f.Snippet = &finding.Snippet{Line: f.Resource.Line, Text: text}
+		}
+	}
+	for _, s := range o.Origin.Suppressions {
+		if ru := r.cfg.Library.Find(f.RuleID); ru != nil && ru.Named(s.Rule) && f.Resource.Line >= s.First && f.Resource.Line <= s.Last {
+			f.Status = finding.Suppressed
+			f.Suppression = &finding.Suppression{By: "inline", Reason: s.Reason}
+			break
+		}
+	}
+	return f
+}
+
+// take hands one outcome on: findings through the filter to the handler, once each.
+func (r *run) take(o outcome) {
+	if o.undecided != "" {
+		r.undecided[o.undecided]++
+		return
+	}
+	f := o.finding
+	if r.failed != nil || r.seen[f.Fingerprint] {
+		return
+	}
+	r.seen[f.Fingerprint] = true
+	if !r.cfg.Filter.Apply(f, r.cfg.Now()) {
+		return
+	}
+	if f.Status == finding.Open {
+		r.byRule[f.RuleID] = append(r.byRule[f.RuleID], f.Fingerprint)
+		r.summary.Worst[f.Severity]++
+	} else {
+		r.stats.Suppressed++
+	}
+	r.summary.Total++
+	r.failed = r.handler.Finding(f)
+}
+
+// podSecurityLevels orders the levels of Pod Security admission.
+var podSecurityLevels = map[string]int{"baseline": 1, "restricted": 2}
+
+// mitigate notes that Pod Security admission of the namespace would refuse the pod today: it stands in the finding, since
+// pods made before the label was set go on running.
+func mitigate(f *finding.Finding, namespace, level string) {
+	need := 0
+	for _, c := range f.Compliance {
+		if l := podSecurityLevels[strings.TrimPrefix(c.Framework, "pss-")]; l > 0 && (need == 0 || l < need) {
+			need = l
+		}
+	}
+	if need == 0 || podSecurityLevels[level] < need {
+		return
+	}
+	f.Mitigations = append(f.Mitigations, finding.Text{
+		EN: fmt.Sprintf("Pod Security admission enforces %q in namespace %s: such a pod would be refused if it were created now.", level, namespace),
+		ZH: fmt.Sprintf("命名空间 %s 已强制执行 Pod 安全准入级别 %q：此类 Pod 若现在创建将被拒绝。", namespace, level),
+	})
+}
+
+// describe completes the target when the stream has ended.
+func (r *run) describe() {
+	if r.cfg.Info == nil {
+		return
+	}
+	info := r.cfg.Info()
+	r.cluster.Version, r.cluster.Distribution, r.cluster.Managed = info.Version, info.Distribution, info.Managed
+	maps.Copy(r.cluster.Unread, info.Unread)
+}
+
+// clauses judges the frameworks asked for.
+func (r *run) clauses() {
+	undecided := maps.Clone(r.unjudged)
+	for key := range r.undecided {
+		name, _, _ := strings.Cut(key, "\x00")
+		undecided[name] = true
+	}
+	facts := compliance.Facts{Open: r.byRule, Undecided: undecided, Managed: r.cluster.Managed, Seen: r.seenTargets()}
+	for _, f := range r.cfg.Frameworks {
+		for _, c := range f.Judge(r.cfg.Library.Rules, facts) {
+			if r.failed == nil {
+				r.failed = r.handler.Clause(c)
+			}
+		}
+	}
+}
+
+// seenTargets says which kinds of settings were there to be judged: a clause about a component that nobody saw is not
+// passed.
+func (r *run) seenTargets() map[string]bool {
+	seen := map[string]bool{"node": len(r.cluster.Nodes) > 0, "object": r.stats.Objects > 0}
+	for _, c := range r.cluster.Components {
+		seen[c.Name] = true
+	}
+	return seen
+}
+
+// untold reports everything that was not looked at.
+func (r *run) untold() {
+	for _, key := range sortedKeys(r.undecided) {
+		name, reason, _ := strings.Cut(key, "\x00")
+		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "rule " + name,
+			Reason: fmt.Sprintf("could not judge %d objects: %s", r.undecided[key], reason), Code: finding.Broken})
+	}
+	if r.cfg.Header.Target.Kind == "cluster" {
+		r.told = append(r.told, r.gaps()...)
+	}
+	r.stats.Images = len(r.images)
+	for _, n := range r.told {
+		if n.Code.Blocking() {
+			r.summary.Partial++
+		}
+		if r.failed == nil {
+			r.failed = r.handler.NotScanned(n)
+		}
+	}
+}
+
+// gaps are the parts of a cluster that a scan through the API cannot see.
+func (r *run) gaps() []finding.NotScanned {
+	var out []finding.NotScanned
+	seen := r.seenTargets()
+	name := r.cfg.Header.Target.Name
+	for _, c := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"} {
+		if seen[c] {
+			continue
+		}
+		n := finding.NotScanned{Target: name, What: c + " settings", Code: finding.Skipped,
+			Reason: "its flags cannot be seen through the API because it does not run as a pod that may be read"}
+		if r.cluster.Managed {
+			n.Code, n.Reason = finding.Managed, "not applicable: the control plane is run by the provider ("+r.cluster.Distribution+")"
+		}
+		out = append(out, n)
+	}
+	if !seen["node"] {
+		out = append(out, finding.NotScanned{Target: name, What: "node files, kubelet settings and processes", Code: finding.Skipped,
+			Reason: "no node facts: they come from the node agent or from a snapshot that holds them"})
+	}
+	return out
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

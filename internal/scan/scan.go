@@ -1,0 +1,357 @@
+// Package scan is the spine: what a source brings is recorded in the cluster, judged by rules and analyzers, and leaves as
+// a stream of findings. Run reads in the order of that way.
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"stockade.dev/stockade/internal/analyze"
+	"stockade.dev/stockade/internal/compliance"
+	"stockade.dev/stockade/internal/fault"
+	"stockade.dev/stockade/internal/finding"
+	"stockade.dev/stockade/internal/inventory"
+	"stockade.dev/stockade/internal/rule"
+)
+
+// Source brings objects. emit may keep the object; it is called from one goroutine at a time.
+type Source interface {
+	Stream(ctx context.Context, emit func(*inventory.Object) error, notScanned func(finding.NotScanned)) error
+}
+
+// Judge evaluates rules that are not in the library's own form, such as users' ConstraintTemplates. It is called from
+// several goroutines.
+type Judge interface {
+	Object(ctx context.Context, o *inventory.Object, s rule.Subject, report func(*finding.Finding), undecided func(name string, err error))
+	Names() []string
+}
+
+// Config says how to scan.
+type Config struct {
+	Library    *rule.Library
+	Analyzers  []analyze.Analyzer
+	Frameworks []*compliance.Framework // judged and reported; none by default
+	Judge      Judge                   // may be nil
+	Header     finding.Header          // tool, target and start time
+	Info       func() ClusterInfo      // of a live cluster or snapshot, asked when the stream has ended; may be nil
+	Filter     Filter                  // what becomes of each finding
+	Workers    int                     // 0 is one per CPU
+	Progress   func(objects int)       // called now and then; may be nil
+	Now        func() time.Time        // the clock
+}
+
+// ClusterInfo is what a source knows of its cluster beside the objects.
+type ClusterInfo struct {
+	Name, Version, Distribution string
+	Managed                     bool
+	Unread                      map[string]string // "Kind.group" -> reason
+}
+
+var errNothing = errors.New("there is nothing to scan")
+
+// batch bounds how many objects travel together and, times the workers, how many are in flight.
+const batch = 32
+
+// Run scans source and streams what it finds to h. It returns a fault.Input error when nothing could be read.
+func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Summary, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Workers <= 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	r := newRun(cfg, h)
+	if err := h.Begin(cfg.Header); err != nil {
+		return nil, fault.Wrap(fault.Internal, "writing the report", err)
+	}
+	streamErr := r.stream(ctx, source)
+	if r.failed != nil {
+		return nil, fault.Wrap(fault.Internal, "writing the report", r.failed)
+	}
+	if streamErr != nil {
+		if r.stats.Objects == 0 || errors.Is(streamErr, context.Canceled) {
+			return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, streamErr)
+		}
+		r.told = append(r.told, finding.NotScanned{Target: cfg.Header.Target.Name, What: "the rest of the objects", Reason: streamErr.Error(), Code: finding.Broken})
+	}
+	r.describe()
+	r.components()
+	r.analyze()
+	r.clauses()
+	r.untold()
+	r.stats.Rules = len(cfg.Library.Rules)
+	r.stats.Checks = r.engine.Checks()
+	r.stats.DurationMs = cfg.Now().Sub(cfg.Header.StartedAt).Milliseconds()
+	if r.failed == nil {
+		r.failed = h.End(cfg.Now(), r.cfg.Header.Target, r.stats)
+	}
+	if r.failed != nil {
+		return nil, fault.Wrap(fault.Internal, "writing the report", r.failed)
+	}
+	return &r.summary, nil
+}
+
+// Summary is what decides the exit code.
+type Summary struct {
+	Worst   map[finding.Severity]int // open findings by severity
+	Partial int                      // not-scanned entries that count as a failure to scan
+	Total   int
+}
+
+type run struct {
+	cfg     Config
+	handler finding.Handler
+	engine  *rule.Engine
+	cluster *inventory.Cluster
+	context *analyze.Context
+	objects []*analyzerRule // rules whose analyzer looks at single objects
+
+	seen      map[string]bool
+	byRule    map[string][]string // rule id -> fingerprints of open findings
+	undecided map[string]int      // "rule\x00error" -> count, told once
+	unjudged  map[string]bool     // names of rules that said they could not decide
+	told      []finding.NotScanned
+	ordinals  map[ordinalKey]int
+	images    map[string]bool
+	stats     finding.Stats
+	summary   Summary
+	failed    error
+}
+
+type ordinalKey struct {
+	ref  inventory.Ref
+	file string
+}
+
+type analyzerRule struct {
+	rule     *rule.Rule
+	analyzer analyze.Analyzer
+	context  *analyze.Context
+}
+
+func newRun(cfg Config, h finding.Handler) *run {
+	r := &run{cfg: cfg, handler: h, engine: rule.NewEngine(cfg.Library), seen: map[string]bool{}, byRule: map[string][]string{},
+		undecided: map[string]int{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{},
+		summary: Summary{Worst: map[finding.Severity]int{}}}
+	name := ""
+	if cfg.Header.Target.Kind == "cluster" {
+		name = cfg.Header.Target.Name
+	}
+	r.cluster = inventory.NewCluster(name)
+	r.context = analyze.NewContext(r.cluster)
+	for _, ru := range cfg.Library.Rules {
+		if a := r.analyzer(ru); a != nil && a.Object != nil {
+			r.objects = append(r.objects, &analyzerRule{ru, *a, r.contextOf(ru)})
+		}
+	}
+	return r
+}
+
+// contextOf returns the context of a rule's analyzer. Object analyzers must not use its Cluster, which is still growing.
+func (r *run) contextOf(ru *rule.Rule) *analyze.Context {
+	return r.context.For(ru.Params, func(what, reason string) {
+		r.unjudged[ru.Name] = true
+		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "rule " + ru.Name,
+			Reason: "not decided: " + what + ": " + reason, Code: finding.Skipped})
+	})
+}
+
+func (r *run) analyzer(ru *rule.Rule) *analyze.Analyzer {
+	if ru.Analyzer == "" || !ru.RunsOn(r.cfg.Header.Target.Kind) {
+		return nil
+	}
+	for i := range r.cfg.Analyzers {
+		if r.cfg.Analyzers[i].Name == ru.Analyzer {
+			return &r.cfg.Analyzers[i]
+		}
+	}
+	return nil
+}
+
+// job is some objects on their way through the rules, and where their findings will be.
+type job struct {
+	work []task
+	done chan []outcome
+}
+
+type task struct {
+	object  *inventory.Object
+	subject rule.Subject
+	only    []string // containers to judge; nil is all
+	level   string   // of Pod Security admission in its namespace, read here since workers must not read the cluster
+}
+
+type outcome struct {
+	finding   *finding.Finding
+	undecided string // rule and error
+}
+
+// stream reads the source in this goroutine, records each object, and lets the workers judge. Findings leave in the order
+// of the objects, so that the same cluster gives the same report however many workers there are.
+func (r *run) stream(ctx context.Context, source Source) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	jobs, order := make(chan *job), make(chan *job, 2*r.cfg.Workers)
+	var workers sync.WaitGroup
+	for range r.cfg.Workers {
+		workers.Go(func() {
+			session := r.engine.Session()
+			for j := range jobs {
+				j.done <- r.judge(ctx, session, j.work)
+			}
+		})
+	}
+	collected := make(chan struct{})
+	go func() {
+		defer close(collected)
+		for j := range order {
+			for _, o := range <-j.done {
+				r.take(o)
+			}
+			if r.failed != nil {
+				cancel()
+			}
+		}
+	}()
+	cur := &job{done: make(chan []outcome, 1)}
+	send := func() {
+		if len(cur.work) > 0 {
+			order <- cur
+			jobs <- cur
+			cur = &job{done: make(chan []outcome, 1)}
+		}
+	}
+	err := source.Stream(ctx, func(o *inventory.Object) error {
+		if t, ok := r.record(o); ok {
+			cur.work = append(cur.work, t)
+		}
+		if r.stats.Objects == 1 || len(cur.work) >= batch { // the first finding should not wait for a full batch
+			send()
+		}
+		return ctx.Err()
+	}, func(n finding.NotScanned) { r.told = append(r.told, n) })
+	send()
+	close(jobs)
+	close(order)
+	workers.Wait()
+	<-collected
+	return err
+}
+
+// record keeps what the analyzers need of o, and says what of it the rules must judge.
+func (r *run) record(o *inventory.Object) (task, bool) {
+	r.stats.Objects++
+	if r.cfg.Progress != nil && r.stats.Objects%256 == 0 {
+		r.cfg.Progress(r.stats.Objects)
+	}
+	added := r.cluster.Add(o)
+	for _, c := range o.Containers() {
+		if image := inventory.Str(c.Content, "image"); image != "" {
+			r.images[image] = true
+		}
+	}
+	subject := rule.Subject{Cluster: r.cluster.Name, Ref: o.Ref(), Origin: o.Origin}
+	if added.Workload != nil {
+		subject.Ref = added.Workload.Ref
+	}
+	level := ""
+	if ns := r.cluster.Namespaces[o.Namespace]; ns != nil {
+		level = ns.Labels["pod-security.kubernetes.io/enforce"]
+	}
+	if added.Folded {
+		return task{o, subject, added.Extra, level}, len(added.Extra) > 0
+	}
+	if o.Origin.File != "" {
+		key := ordinalKey{subject.Ref, o.Origin.File}
+		subject.Ordinal = r.ordinals[key]
+		r.ordinals[key]++
+	}
+	return task{o, subject, nil, level}, true
+}
+
+// judge runs the rules over some objects. It is called by the workers.
+func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []outcome {
+	var out []outcome
+	for _, t := range work {
+		report := func(f *finding.Finding) {
+			mitigate(f, t.object.Namespace, t.level)
+			out = append(out, outcome{finding: r.dress(f, t.object)})
+		}
+		undecided := func(name string, err error) {
+			out = append(out, outcome{undecided: fmt.Sprintf("%s\x00%v", name, err)})
+		}
+		session.Object(t.object, t.only, rule.Sink{
+			Hit:       func(ru *rule.Rule, h rule.Hit) { report(ru.Finding(t.subject, h)) },
+			Undecided: func(ru *rule.Rule, err error) { undecided(ru.Name, err) },
+		})
+		if t.only != nil {
+			continue
+		}
+		for _, a := range r.objects {
+			if a.applies(t.object) {
+				a.analyzer.Object(a.context, t.object, func(p analyze.Problem) {
+					p.Ref, p.Origin = t.subject.Ref, t.object.Origin
+					report(a.rule.Problem(t.subject, p))
+				})
+			}
+		}
+		if r.cfg.Judge != nil {
+			r.cfg.Judge.Object(ctx, t.object, t.subject, report, undecided)
+		}
+	}
+	return out
+}
+
+func (a *analyzerRule) applies(o *inventory.Object) bool {
+	kind := o.Ref().GroupKind()
+	return slices.Contains(a.analyzer.Kinds, kind) ||
+		inventory.CarriesPod(kind) && slices.Contains(a.analyzer.Kinds, "Workload")
+}
+
+// components judges control-plane settings and node facts, which are complete only when everything has been read.
+func (r *run) components() {
+	session := r.engine.Session()
+	for _, c := range r.cluster.Components {
+		ref := c.Source
+		subject := rule.Subject{Cluster: r.cluster.Name, Ref: ref, Node: c.Node, Origin: c.Origin}
+		session.Component(c, r.sink(subject))
+	}
+	for _, name := range sortedKeys(r.cluster.Nodes) {
+		n := r.cluster.Nodes[name]
+		subject := rule.Subject{Cluster: r.cluster.Name, Node: name, Origin: n.Origin,
+			Ref: inventory.Ref{APIVersion: "v1", Kind: "Node", Name: name}}
+		session.Node(n.Value(), r.sink(subject))
+	}
+}
+
+func (r *run) sink(subject rule.Subject) rule.Sink {
+	return rule.Sink{
+		Hit: func(ru *rule.Rule, h rule.Hit) {
+			r.take(outcome{finding: r.dress(ru.Finding(subject, h), &inventory.Object{Origin: subject.Origin})})
+		},
+		Undecided: func(ru *rule.Rule, err error) { r.take(outcome{undecided: ru.Name + "\x00" + err.Error()}) },
+	}
+}
+
+// analyze runs the analyzers that need the whole cluster.
+func (r *run) analyze() {
+	r.cluster.Sort()
+	for _, ru := range r.cfg.Library.Rules {
+		a := r.analyzer(ru)
+		if a == nil || a.Cluster == nil {
+			continue
+		}
+		var found []*finding.Finding
+		a.Cluster(r.contextOf(ru), func(p analyze.Problem) {
+			found = append(found, ru.Problem(rule.Subject{Cluster: r.cluster.Name}, p))
+		})
+		for _, f := range found {
+			r.take(outcome{finding: r.dress(f, nil)})
+		}
+	}
+}

@@ -1,0 +1,9 @@
+// Package rules embeds the rule library. docs/rules.md says what a rule folder holds.
+package rules
+
+import "embed"
+
+// FS holds the rule folders.
+//
+//go:embed */*/rule.yaml
+var FS embed.FS
