@@ -23,6 +23,7 @@ import (
 	"stockade.dev/stockade/internal/compliance"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/finding"
+	"stockade.dev/stockade/internal/gatekeeper"
 	"stockade.dev/stockade/internal/inventory"
 	"stockade.dev/stockade/internal/report"
 	"stockade.dev/stockade/internal/scan"
@@ -228,6 +229,15 @@ func (f *scanFlags) config(target finding.Target, started time.Time) (scan.Confi
 	}
 	if cfg.Library, err = library(f.rules, f.only, f.skip); err != nil {
 		return cfg, err
+	}
+	if f.rules != "" {
+		judge, err := gatekeeper.Load(context.Background(), f.rules)
+		if err != nil {
+			return cfg, fault.Wrap(fault.Input, "--rules "+f.rules, err)
+		}
+		if judge != nil {
+			cfg.Judge = judge
+		}
 	}
 	if f.baseline != "" {
 		if cfg.Filter.Baseline, err = scan.ReadBaseline(f.baseline); err != nil {

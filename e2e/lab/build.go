@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	goversion "go/version"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,8 +180,11 @@ func (b *builder) apiserver(version, out string) error {
 		return err
 	}
 	const main = "k8s.io/kubernetes/cmd/kube-apiserver"
-	const stamp = "-X k8s.io/component-base/version."
-	flags := fmt.Sprintf("%sgitVersion=%s %sgitMajor=1 %sgitMinor=%d", stamp, version, stamp, stamp, n)
+	flags := ""
+	// Old releases keep a second copy in client-go, and /version shows that one.
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		flags += fmt.Sprintf("-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]d ", pkg, version, n)
+	}
 	if exists(filepath.Join(source, "pkg", "generated", "openapi", "zz_generated.openapi.go")) {
 		return b.link(out, main, "mod", flags)
 	}
@@ -207,45 +211,41 @@ func (b *builder) kubernetesModule(version string) (source string, err error) {
 	if err := b.read(&file, "go", "mod", "edit", "-json", module.GoMod); err != nil {
 		return "", err
 	}
-	text, err := file.wrapper(version)
-	if err != nil {
-		return "", err
-	}
-	return module.Dir, b.write("go.mod", text)
+	return module.Dir, b.write("go.mod", file.wrapper(version))
 }
 
 // goMod is what we read of Kubernetes' go.mod.
 type goMod struct {
 	Go      string
-	Replace []struct{ Old, New struct{ Path, Version string } }
+	Replace []struct {
+		Old, New struct{ Path, Version string }
+	}
 }
 
 // wrapper is the text of a go.mod that requires Kubernetes.
-func (f goMod) wrapper(version string) (string, error) {
-	n, err := minor(version)
-	if err != nil {
-		return "", err
+func (f goMod) wrapper(version string) string {
+	// Kubernetes' own line, so that the API server gets run-time defaults near those
+	// it was written for; but a vendor folder notes its modules' languages only from
+	// 1.17 on.
+	language := f.Go
+	if goversion.Compare("go"+language, "go1.18") < 0 {
+		language = "1.18"
 	}
-	replace := map[string]string{}
+	var text strings.Builder
+	fmt.Fprintf(&text, "module lab\ngo %s\nrequire k8s.io/kubernetes %s\n", language, version)
 	for _, r := range f.Replace {
-		replace[r.Old.Path] = r.New.Path + " " + r.New.Version
+		with := r.New.Path + " " + r.New.Version
 		// Kubernetes' own libraries are folders of its repository that are not in
 		// the module: v1.19.16 publishes them as v0.19.16.
 		if strings.HasPrefix(r.New.Path, "./staging/") {
-			replace[r.Old.Path] = r.Old.Path + " v0" + strings.TrimPrefix(version, "v1")
+			with = r.Old.Path + " v0" + strings.TrimPrefix(version, "v1")
 		}
-	}
-	for _, s := range substitutions {
-		if s.minors[0] <= n && n <= s.minors[1] {
-			replace[s.module] = strings.Replace(s.with, "@", " ", 1)
+		if elsewhere, ok := moved[r.Old.Path]; ok {
+			with = elsewhere
 		}
+		fmt.Fprintf(&text, "replace %s => %s\n", r.Old.Path, with)
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "module lab\ngo %s\nrequire k8s.io/kubernetes %s\n", f.Go, version)
-	for old, with := range replace {
-		fmt.Fprintf(&text, "replace %s => %s\n", old, with)
-	}
-	return text.String(), nil
+	return text.String()
 }
 
 func (b *builder) write(name, text string) error {

@@ -28,33 +28,18 @@ func minor(version string) (int, error) {
 	return 0, fmt.Errorf("%q is not a Kubernetes version such as %s", version, Newest)
 }
 
-// substitution puts another version of a module, or another module, in the place
-// of what Kubernetes' own go.mod asks for.
-type substitution struct {
-	module string
-	with   string // module@version
-	minors [2]int // first and last Kubernetes 1.x that needs it
-	why    string
-}
-
-// substitutions are all that it takes to compile old Kubernetes with today's Go;
-// its sources are not touched. What else an old release needs:
+// moved are modules that old Kubernetes asks for by a path that answers no more,
+// with the author's present one. This one is only named in kubectl's go.mod; the
+// API server links none of it.
 //
-//   - its pinned versions (the replace directives of its go.mod), which are not
-//     inherited by a module that requires it and are copied;
-//   - pkg/generated/openapi/zz_generated.openapi.go, which releases before 1.23
-//     do not carry: see [builder.generateOpenAPI].
-var substitutions = []substitution{
-	{
-		module: "golang.org/x/sys",
-		with:   "golang.org/x/sys@v0.30.0",
-		minors: [2]int{0, 23},
-		why:    "older ones reach into package syscall, which the linker refuses since Go 1.18 and 1.23",
-	},
-	{
-		module: "vbom.ml/util",
-		with:   "github.com/fvbommel/util@v0.0.0-20180919145318-efcd4e0f9787",
-		minors: [2]int{0, 19},
-		why:    "the domain is gone; the same commit under the author's present name",
-	},
+// Nothing else of an old release is replaced or patched. It compiles with today's
+// Go once it has two things that a module requiring it does not inherit:
+//
+//   - its pinned versions (the replace directives of its go.mod): [goMod.wrapper];
+//   - the OpenAPI definitions, which releases before 1.24 do not publish:
+//     [builder.generateOpenAPI].
+//
+// Its golang.org/x libraries of 2020 compile on Linux as they are.
+var moved = map[string]string{
+	"vbom.ml/util": "github.com/fvbommel/util v0.0.0-20180919145318-efcd4e0f9787", // up to 1.19
 }

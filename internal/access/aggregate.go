@@ -1,6 +1,7 @@
 package access
 
 import (
+	"slices"
 	"strings"
 
 	"stockade.dev/stockade/internal/inventory"
@@ -36,10 +37,13 @@ func (g *Graph) aggregate() {
 		}
 	}
 	own := make(map[int32][]rule, len(parts))
-	for at := range parts {
+	for at, list := range parts {
+		slices.Sort(list)
+		parts[at] = slices.Compact(list) // several selectors may match one role
 		own[at] = g.roles[at].rules
 	}
 	for at := range parts {
+		g.roles[at].parts = parts[at]
 		g.roles[at].rules = g.closure(at, parts, own)
 	}
 }
@@ -88,4 +92,28 @@ func policyKey(p *inventory.PolicyRule) string {
 		b.WriteByte(1)
 	}
 	return b.String()
+}
+
+// Aggregation is a ClusterRole that became part of another by the labels it carries.
+type Aggregation struct {
+	Into *inventory.Role
+	Part *inventory.Role
+	Caps []Capability // that the part gives, resourceNames left aside
+}
+
+// Aggregations returns which ClusterRole was added to which, in a stable order. Parts of parts are told where they join.
+func (g *Graph) Aggregations() []Aggregation {
+	var out []Aggregation
+	for i := range g.roles {
+		for _, part := range g.roles[i].parts {
+			a := Aggregation{Into: g.roles[i].src, Part: g.roles[part].src}
+			for c := range capabilities {
+				if g.roles[part].caps.has(c) {
+					a.Caps = append(a.Caps, c)
+				}
+			}
+			out = append(out, a)
+		}
+	}
+	return out
 }

@@ -49,6 +49,7 @@ type role struct {
 	caps     bits // not limited by resourceNames
 	named    bits // limited
 	bindings []int32
+	parts    []int32 // roles aggregated into it directly
 }
 
 type rule struct {
@@ -421,4 +422,10 @@ func sortGrants(list []Grant) {
 		}
 		return a.Binding.Ref.Name < b.Binding.Ref.Name
 	})
+}
+
+// Bound reports whether a binding names the subject itself.
+func (g *Graph) Bound(s Subject) bool {
+	id, ok := g.index[s]
+	return ok && len(g.subjects[id].bindings) > 0
 }

@@ -50,8 +50,10 @@ type Context struct {
 
 // graphs are the joins over a cluster that several analyzers need.
 type graphs struct {
-	access lazy[*access.Graph]
-	reach  lazy[*reach.Map]
+	access    lazy[*access.Graph]
+	reach     lazy[*reach.Map]
+	admission lazy[*admission]
+	usage     lazy[*usage]
 }
 
 type lazy[T any] struct {

@@ -131,23 +131,6 @@ func missing(r *rule.Rule, seen map[string]bool) string {
 	return ""
 }
 
-// Score is the share of decided clauses that pass, in percent; -1 when none was decided.
-func Score(clauses []finding.Clause) int {
-	pass, fail := 0, 0
-	for _, c := range clauses {
-		switch c.Status {
-		case finding.Pass:
-			pass++
-		case finding.Fail:
-			fail++
-		}
-	}
-	if pass+fail == 0 {
-		return -1
-	}
-	return 100 * pass / (pass + fail)
-}
-
 // Select returns the frameworks of the ids; "all" is every one.
 func Select(all []*Framework, ids []string) ([]*Framework, error) {
 	var out []*Framework

@@ -35,7 +35,7 @@ func groups(rules []*rule.Rule, split bool) []*group {
 	var out []*group
 	byName := map[string]*group{}
 	for _, r := range rules {
-		if !r.SingleObject() || len(resources(r)) == 0 {
+		if !Enforceable(r) {
 			continue
 		}
 		name, title := "Stockade"+camel(r.Risk), finding.Text{EN: "Stockade rules: " + r.Risk, ZH: "Stockade 规则：" + r.Risk}

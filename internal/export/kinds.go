@@ -22,7 +22,8 @@ func (r Resource) GroupKind() string {
 }
 
 // known lists the kinds that rules may match, all of Kubernetes' own API groups. Pods come with their subresource for
-// ephemeral containers.
+// ephemeral containers. ValidatingAdmissionPolicies and their bindings are not here: the API server exempts them from
+// admission policies, so that nobody can lock himself out.
 var known = []Resource{
 	{"", "v1", "Pod", "pods"}, {"", "v1", "PodTemplate", "podtemplates"}, {"", "v1", "ReplicationController", "replicationcontrollers"},
 	{"apps", "v1", "Deployment", "deployments"}, {"apps", "v1", "ReplicaSet", "replicasets"}, {"apps", "v1", "StatefulSet", "statefulsets"},
@@ -38,8 +39,6 @@ var known = []Resource{
 	{"rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"}, {"rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"},
 	{"admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"},
 	{"admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"},
-	{"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies"},
-	{"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"},
 	{"apiregistration.k8s.io", "v1", "APIService", "apiservices"},
 	{"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"},
 	{"certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests"},
@@ -65,6 +64,10 @@ func resources(r *rule.Rule) []Resource {
 	}
 	return out
 }
+
+// Enforceable reports whether admission engines can run the rule: it judges one object, of a kind that they are asked
+// about.
+func Enforceable(r *rule.Rule) bool { return r.SingleObject() && len(resources(r)) > 0 }
 
 // union is the kinds of several rules, in the order of the table.
 func union(rules []*rule.Rule) []Resource {

@@ -184,6 +184,23 @@ type Clause struct {
 	Reason    Text         `json:"-"` // why it is manual or not applicable
 }
 
+// Score is the share of decided clauses that pass, in percent; -1 when none was decided.
+func Score(clauses []Clause) int {
+	pass, fail := 0, 0
+	for _, c := range clauses {
+		switch c.Status {
+		case Pass:
+			pass++
+		case Fail:
+			fail++
+		}
+	}
+	if pass+fail == 0 {
+		return -1
+	}
+	return 100 * pass / (pass + fail)
+}
+
 // Header opens a stream.
 type Header struct {
 	Tool      Tool      `json:"tool"`

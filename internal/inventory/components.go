@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -373,29 +372,8 @@ func decodeJSON(data []byte) map[string]any {
 	if dec.Decode(&m) != nil {
 		return nil
 	}
-	out, _ := plain(m).(map[string]any)
+	out, _ := integers(m).(map[string]any)
 	return out
-}
-
-// plain replaces json.Number by int64 or float64, in place.
-func plain(v any) any {
-	switch x := v.(type) {
-	case map[string]any:
-		for k, e := range x {
-			x[k] = plain(e)
-		}
-	case []any:
-		for i, e := range x {
-			x[i] = plain(e)
-		}
-	case json.Number:
-		if n, err := strconv.ParseInt(string(x), 10, 64); err == nil {
-			return n
-		}
-		f, _ := strconv.ParseFloat(string(x), 64)
-		return f
-	}
-	return v
 }
 
 // joinProxy joins kube-proxy's DaemonSet, which only names its configuration file, with the ConfigMap that is this file.

@@ -16,7 +16,11 @@ type NodeFacts struct {
 	Runtime    RuntimeFacts      `json:"runtime"`
 	Certs      []CertFact        `json:"certificates,omitempty"`
 	Listening  []ListenFact      `json:"listening,omitempty"`
-	Origin     Origin            `json:"-"`
+	Tools      []ToolFact        `json:"tools,omitempty"`
+	Encryption *EncryptionFact   `json:"encryption,omitempty"` // control-plane nodes with an encryption configuration
+	// AuditPolicy is the policy file of the API server (audit.k8s.io Policy) as JSON.
+	AuditPolicy map[string]any `json:"auditPolicy,omitempty"`
+	Origin      Origin         `json:"-"`
 }
 
 // OSFacts is the operating system, in the terms of os-release(5).
@@ -32,7 +36,7 @@ type OSFacts struct {
 // apiserver-manifest, controller-manager-manifest, scheduler-manifest, etcd-manifest, cni-config, etcd-data, admin-conf,
 // scheduler-conf, controller-manager-conf, kubelet-service, kube-proxy-kubeconfig, kubelet-kubeconfig, client-ca,
 // kubelet-config, pki-dir, pki-cert, pki-key, kubeadm-conf, cloud-conf, encryption-config, audit-policy, audit-log,
-// runtime-socket.
+// runtime-socket, static-pod (a manifest in the kubelet's static pod folder that is none of the four manifests).
 type FileFact struct {
 	Role  string `json:"role"`
 	Path  string `json:"path"`
@@ -47,6 +51,7 @@ type ProcessFact struct {
 	Args []string `json:"args,omitempty"`
 	User string   `json:"user,omitempty"`
 	// Container is the container it runs in; "" on the host.
+	// As "namespace/pod/container" where that is known.
 	Container string `json:"container,omitempty"`
 }
 
@@ -61,6 +66,8 @@ type ServiceFact struct {
 	Name    string `json:"name"`
 	Enabled bool   `json:"enabled"`
 	Active  bool   `json:"active"`
+	// Properties are settings of the systemd unit that rules ask for: IPAddressDeny, IPAddressAllow.
+	Properties map[string]string `json:"properties,omitempty"`
 }
 
 // RuntimeFacts is the container runtime.
@@ -77,8 +84,10 @@ type CertFact struct {
 	Organization []string `json:"organization,omitempty"`
 	Issuer       string   `json:"issuer,omitempty"`
 	NotAfter     string   `json:"notAfter,omitempty"` // RFC 3339
+	KeyType      string   `json:"keyType,omitempty"`  // rsa, ecdsa or ed25519
 	KeyBits      int      `json:"keyBits,omitempty"`
-	DaysLeft     int      `json:"daysLeft"` // at the time the facts were read
+	Signature    string   `json:"signature,omitempty"` // as crypto/x509 names it: "SHA256-RSA"
+	DaysLeft     int      `json:"daysLeft"`            // at the time the facts were read
 }
 
 // ListenFact is a listening socket on the node.
@@ -86,4 +95,35 @@ type ListenFact struct {
 	Address string `json:"address"`
 	Port    int    `json:"port"`
 	Process string `json:"process,omitempty"`
+	// Container is whose network namespace it was found in, "namespace/pod/container"; "" on the host.
+	Container string `json:"container,omitempty"`
+	// Declared says whether a port of the pod's containers names it; nil when the pod is not known.
+	Declared *bool `json:"declared,omitempty"`
+}
+
+// ToolFact is an administrator's program found on the node, such as kubectl.
+type ToolFact struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Version string `json:"version,omitempty"` // "v1.34.2"
+}
+
+// EncryptionFact is the API server's encryption configuration (--encryption-provider-config) without its keys.
+type EncryptionFact struct {
+	Path         string               `json:"path"`
+	ModifiedDays int                  `json:"modifiedDays"` // days since the file was last written
+	Resources    []EncryptedResources `json:"resources,omitempty"`
+}
+
+// EncryptedResources is one entry of the configuration: the first one that names a resource counts for it.
+type EncryptedResources struct {
+	Resources []string       `json:"resources"`
+	Providers []ProviderFact `json:"providers"` // the first one writes, all of them read
+}
+
+// ProviderFact is an encryption provider.
+type ProviderFact struct {
+	Type    string   `json:"type"`              // aescbc, aesgcm, secretbox, kms or identity
+	Version string   `json:"version,omitempty"` // of kms: v1 or v2
+	Keys    []string `json:"keys,omitempty"`    // names of the keys, the writing one first; never their values
 }

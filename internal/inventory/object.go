@@ -23,6 +23,7 @@ type Origin struct {
 	File     string // path as the user would name it; for charts "CHART/templates/x.yaml"
 	Document int    // index of the YAML document in File, from 0
 	Line     int    // first line of the object, from 1; 0 when unknown
+	Rendered bool   // made by a chart or a kustomization: positions are those of the template or resource it came from
 	// Locate returns the line and column (from 1) of the value at path, or of its nearest existing ancestor.
 	// It is nil for live objects.
 	Locate func(path string) (line, column int)
@@ -173,4 +174,23 @@ func StrMap(m map[string]any, keys ...string) map[string]string {
 		}
 	}
 	return out
+}
+
+// DropNulls removes map entries whose value is null, in place and at every depth: to the API server they are fields that
+// are not set. Nulls in lists stay.
+func DropNulls(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if e == nil {
+				delete(v, k)
+			} else {
+				DropNulls(e)
+			}
+		}
+	case []any:
+		for _, e := range v {
+			DropNulls(e)
+		}
+	}
 }

@@ -101,16 +101,16 @@ func (w *Workload) addPod(o *Object) {
 			}
 			c := w.container(Str(m, "name"))
 			// Pods of one workload may run different digests of a moved tag: the smallest is named, whatever the order.
-			if d := imageDigest(Str(m, "imageID")); c != nil && d != "" && (c.Digest == "" || d < c.Digest) {
+			if d := ImageDigest(Str(m, "imageID")); c != nil && d != "" && (c.Digest == "" || d < c.Digest) {
 				c.Digest = d
 			}
 		}
 	}
 }
 
-// imageDigest returns the manifest digest in a container status's imageID: "docker-pullable://repo@sha256:...". An ID
+// ImageDigest returns the manifest digest in a container status's imageID: "docker-pullable://repo@sha256:...". An ID
 // without a repository is that of the image's configuration on one node and finds nothing in a registry.
-func imageDigest(id string) string {
+func ImageDigest(id string) string {
 	if i := strings.LastIndexByte(id, '@'); i >= 0 && strings.Contains(id[i:], ":") {
 		return id[i+1:]
 	}

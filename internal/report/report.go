@@ -26,8 +26,14 @@ type Form struct {
 
 // Forms lists every form of output.
 var Forms = []Form{
+	{"table", newTable},
 	{"json", newJSON},
 	{"jsonl", newJSONL},
+	{"sarif", newSARIF},
+	{"junit", newJUnit},
+	{"html", newHTML},
+	{"csv", newCSV},
+	{"markdown", newMarkdown},
 }
 
 // New returns the handler of a form.

@@ -294,16 +294,20 @@ func evaluate(p cel.Program, s *scope) any {
 	return jsonValue(v)
 }
 
-// itemName is what stays the same when a list is reordered: the element's name, its value, or a digest of it.
+// itemName is what stays the same when a list is reordered: what the element is called, its value, or a digest of it.
 func itemName(item any) string {
 	switch v := item.(type) {
 	case string:
 		return v
 	case map[string]any:
-		for _, key := range []string{"name", "key", "mountPath", "path", "role"} {
+		var parts []string
+		for _, key := range []string{"kind", "namespace", "name", "key", "mountPath", "path", "role", "container"} {
 			if s, ok := v[key].(string); ok && s != "" {
-				return key + "=" + s
+				parts = append(parts, key+"="+s)
 			}
+		}
+		if len(parts) > 0 {
+			return strings.Join(parts, ",")
 		}
 		if data, err := json.Marshal(v); err == nil {
 			sum := sha256.Sum256(data)

@@ -282,6 +282,17 @@ func (l *Library) Select(only, skip []string) (*Library, error) {
 	return out, out.index()
 }
 
+// For returns the rules that run on a kind of target: cluster, iac, node or image.
+func (l *Library) For(target string) *Library {
+	out := &Library{Digest: l.Digest, byKey: l.byKey}
+	for _, r := range l.Rules {
+		if r.RunsOn(target) {
+			out.Rules = append(out.Rules, r)
+		}
+	}
+	return out
+}
+
 // Merge adds the rules of other; a rule of the same id is replaced by other's.
 func (l *Library) Merge(other *Library) (*Library, error) {
 	h := sha256.Sum256([]byte(l.Digest + other.Digest))
@@ -311,7 +322,7 @@ func (r *Rule) AliasList() []string {
 // SingleObject reports whether the rule judges one Kubernetes object alone, so that admission engines can run it.
 func (r *Rule) SingleObject() bool {
 	v := r.Validate
-	return v != nil && (v.Over == "container" || v.Over == "pod" || v.Over == "object") && !slices.Contains(r.Match.Kinds, "Dockerfile")
+	return v != nil && r.RunsOn("cluster") && (v.Over == "container" || v.Over == "pod" || v.Over == "object") && !slices.Contains(r.Match.Kinds, "Dockerfile")
 }
 
 // ReadParams overrides parameters from a YAML file {rule name or id: {parameter: value}}. A file that is not there

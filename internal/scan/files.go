@@ -101,7 +101,7 @@ func (p *parsed) parse(lim manifest.Limits) {
 		}
 		p.objects = append(p.objects, o)
 		for _, w := range warnings {
-			p.problems = append(p.problems, manifest.Problem{File: p.file.Path, Line: w.Line, What: "Dockerfile", Reason: w.Text, Code: finding.Skipped})
+			p.problems = append(p.problems, manifest.Problem{File: p.file.Path, Line: w.Line, What: "Dockerfile", Reason: w.Text, Code: w.Code})
 		}
 	}
 }

@@ -38,7 +38,12 @@ func (r *run) dress(f *finding.Finding, o *inventory.Object) *finding.Finding {
 // take hands one outcome on: findings through the filter to the handler, once each.
 func (r *run) take(o outcome) {
 	if o.undecided != "" {
-		r.undecided[o.undecided]++
+		u := r.undecided[o.undecided]
+		if u == nil {
+			u = &undecided{first: o.where}
+			r.undecided[o.undecided] = u
+		}
+		u.count++
 		return
 	}
 	f := o.finding
@@ -82,6 +87,9 @@ func mitigate(f *finding.Finding, namespace, level string) {
 
 // describe completes the target when the stream has ended.
 func (r *run) describe() {
+	if why, ok := r.cluster.Unread["NodeFacts.stockade.dev"]; ok {
+		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "node facts", Reason: why, Code: finding.Broken})
+	}
 	if r.cfg.Info == nil {
 		return
 	}
@@ -92,12 +100,12 @@ func (r *run) describe() {
 
 // clauses judges the frameworks asked for.
 func (r *run) clauses() {
-	undecided := maps.Clone(r.unjudged)
+	failed := maps.Clone(r.unjudged)
 	for key := range r.undecided {
 		name, _, _ := strings.Cut(key, "\x00")
-		undecided[name] = true
+		failed[name] = true
 	}
-	facts := compliance.Facts{Open: r.byRule, Undecided: undecided, Managed: r.cluster.Managed, Seen: r.seenTargets()}
+	facts := compliance.Facts{Open: r.byRule, Undecided: failed, Managed: r.cluster.Managed, Seen: r.seenTargets()}
 	for _, f := range r.cfg.Frameworks {
 		for _, c := range f.Judge(r.cfg.Library.Rules, facts) {
 			if r.failed == nil {
@@ -122,7 +130,7 @@ func (r *run) untold() {
 	for _, key := range sortedKeys(r.undecided) {
 		name, reason, _ := strings.Cut(key, "\x00")
 		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "rule " + name,
-			Reason: fmt.Sprintf("could not judge %d objects: %s", r.undecided[key], reason), Code: finding.Broken})
+			Reason: fmt.Sprintf("could not judge %d objects, the first %s: %s", r.undecided[key].count, r.undecided[key].first, reason), Code: finding.Broken})
 	}
 	if r.cfg.Header.Target.Kind == "cluster" {
 		r.told = append(r.told, r.gaps()...)

@@ -35,21 +35,14 @@ type Judge interface {
 type Config struct {
 	Library    *rule.Library
 	Analyzers  []analyze.Analyzer
-	Frameworks []*compliance.Framework // judged and reported; none by default
-	Judge      Judge                   // may be nil
-	Header     finding.Header          // tool, target and start time
-	Info       func() ClusterInfo      // of a live cluster or snapshot, asked when the stream has ended; may be nil
-	Filter     Filter                  // what becomes of each finding
-	Workers    int                     // 0 is one per CPU
-	Progress   func(objects int)       // called now and then; may be nil
-	Now        func() time.Time        // the clock
-}
-
-// ClusterInfo is what a source knows of its cluster beside the objects.
-type ClusterInfo struct {
-	Name, Version, Distribution string
-	Managed                     bool
-	Unread                      map[string]string // "Kind.group" -> reason
+	Frameworks []*compliance.Framework      // judged and reported; none by default
+	Judge      Judge                        // may be nil
+	Header     finding.Header               // tool, target and start time
+	Info       func() inventory.ClusterInfo // of a live cluster or snapshot, asked when the stream has ended; may be nil
+	Filter     Filter                       // what becomes of each finding
+	Workers    int                          // 0 is one per CPU
+	Progress   func(objects int)            // called now and then; may be nil
+	Now        func() time.Time             // the clock
 }
 
 var errNothing = errors.New("there is nothing to scan")
@@ -84,7 +77,10 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	r.analyze()
 	r.clauses()
 	r.untold()
-	r.stats.Rules = len(cfg.Library.Rules)
+	r.stats.Rules = len(r.cfg.Library.Rules)
+	if cfg.Judge != nil {
+		r.stats.Rules += len(cfg.Judge.Names())
+	}
 	r.stats.Checks = r.engine.Checks()
 	r.stats.DurationMs = cfg.Now().Sub(cfg.Header.StartedAt).Milliseconds()
 	if r.failed == nil {
@@ -112,9 +108,9 @@ type run struct {
 	objects []*analyzerRule // rules whose analyzer looks at single objects
 
 	seen      map[string]bool
-	byRule    map[string][]string // rule id -> fingerprints of open findings
-	undecided map[string]int      // "rule\x00error" -> count, told once
-	unjudged  map[string]bool     // names of rules that said they could not decide
+	byRule    map[string][]string   // rule id -> fingerprints of open findings
+	undecided map[string]*undecided // by "rule\x00error": told once
+	unjudged  map[string]bool       // names of rules that said they could not decide
 	told      []finding.NotScanned
 	ordinals  map[ordinalKey]int
 	images    map[string]bool
@@ -135,8 +131,9 @@ type analyzerRule struct {
 }
 
 func newRun(cfg Config, h finding.Handler) *run {
+	cfg.Library = cfg.Library.For(cfg.Header.Target.Kind)
 	r := &run{cfg: cfg, handler: h, engine: rule.NewEngine(cfg.Library), seen: map[string]bool{}, byRule: map[string][]string{},
-		undecided: map[string]int{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{},
+		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{},
 		summary: Summary{Worst: map[finding.Severity]int{}}}
 	name := ""
 	if cfg.Header.Target.Kind == "cluster" {
@@ -162,7 +159,7 @@ func (r *run) contextOf(ru *rule.Rule) *analyze.Context {
 }
 
 func (r *run) analyzer(ru *rule.Rule) *analyze.Analyzer {
-	if ru.Analyzer == "" || !ru.RunsOn(r.cfg.Header.Target.Kind) {
+	if ru.Analyzer == "" {
 		return nil
 	}
 	for i := range r.cfg.Analyzers {
@@ -189,6 +186,7 @@ type task struct {
 type outcome struct {
 	finding   *finding.Finding
 	undecided string // rule and error
+	where     string // the object that was not judged
 }
 
 // stream reads the source in this goroutine, records each object, and lets the workers judge. Findings leave in the order
@@ -249,6 +247,9 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 	if r.cfg.Progress != nil && r.stats.Objects%256 == 0 {
 		r.cfg.Progress(r.stats.Objects)
 	}
+	if o.Origin.File != "" {
+		inventory.DropNulls(o.Content) // the API server reads "env: null" as no env; live objects have none
+	}
 	added := r.cluster.Add(o)
 	for _, c := range o.Containers() {
 		if image := inventory.Str(c.Content, "image"); image != "" {
@@ -283,7 +284,7 @@ func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []o
 			out = append(out, outcome{finding: r.dress(f, t.object)})
 		}
 		undecided := func(name string, err error) {
-			out = append(out, outcome{undecided: fmt.Sprintf("%s\x00%v", name, err)})
+			out = append(out, outcome{undecided: fmt.Sprintf("%s\x00%v", name, err), where: place(t.subject)})
 		}
 		session.Object(t.object, t.only, rule.Sink{
 			Hit:       func(ru *rule.Rule, h rule.Hit) { report(ru.Finding(t.subject, h)) },
@@ -305,6 +306,20 @@ func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []o
 		}
 	}
 	return out
+}
+
+// undecided is the objects on which a rule failed in the same way.
+type undecided struct {
+	count int
+	first string
+}
+
+// place names an object for messages: file and line, or kind and name.
+func place(s rule.Subject) string {
+	if s.Origin.File != "" {
+		return fmt.Sprintf("%s:%d", s.Origin.File, s.Origin.Line)
+	}
+	return s.Ref.String()
 }
 
 func (a *analyzerRule) applies(o *inventory.Object) bool {
@@ -334,7 +349,9 @@ func (r *run) sink(subject rule.Subject) rule.Sink {
 		Hit: func(ru *rule.Rule, h rule.Hit) {
 			r.take(outcome{finding: r.dress(ru.Finding(subject, h), &inventory.Object{Origin: subject.Origin})})
 		},
-		Undecided: func(ru *rule.Rule, err error) { r.take(outcome{undecided: ru.Name + "\x00" + err.Error()}) },
+		Undecided: func(ru *rule.Rule, err error) {
+			r.take(outcome{undecided: ru.Name + "\x00" + err.Error(), where: place(subject)})
+		},
 	}
 }
 

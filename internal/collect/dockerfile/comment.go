@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -12,7 +13,8 @@ import (
 
 var (
 	ignoreComment   = regexp.MustCompile(`^#\s*stockade:ignore(-file)?(?:\s+(.*))?$`)
-	ignoreReason    = regexp.MustCompile(`\breason\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)')`)
+	ignoreReason    = regexp.MustCompile(`\breason\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|“([^”]*)”)`)
+	ruleName        = regexp.MustCompile(`^[A-Za-z0-9_./-]+$`)
 	hadolintComment = regexp.MustCompile(`(?i)^#\s*hadolint\s+(global\s+)?ignore\s*=`)
 )
 
@@ -78,12 +80,14 @@ func parseIgnore(text string) (rules []string, reason, problem string) {
 	if at := ignoreReason.FindStringSubmatchIndex(text); at != nil {
 		names = text[:at[0]]
 		m := ignoreReason.FindStringSubmatch(text)
-		reason = strings.TrimSpace(strings.ReplaceAll(m[1], `\"`, `"`) + m[2])
+		reason = strings.TrimSpace(strings.ReplaceAll(m[1], `\"`, `"`) + m[2] + m[3])
 	}
 	rules = strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 	switch {
 	case len(rules) == 0:
 		return nil, "", `stockade:ignore names no rule and has no effect; write # stockade:ignore RULE reason="..."`
+	case slices.ContainsFunc(rules, func(r string) bool { return !ruleName.MatchString(r) }):
+		return nil, "", "stockade:ignore has no effect: " + shown(strings.Join(rules, " ")) + " is no list of rule names"
 	case reason == "":
 		return nil, "", `stockade:ignore gives no reason and has no effect; write # stockade:ignore ` + strings.Join(rules, ",") + ` reason="..."`
 	}

@@ -56,11 +56,12 @@ var notDockerfiles = map[string]bool{
 	"json": true, "yaml": true, "yml": true, "toml": true, "lock": true, "ini": true, "conf": true, "env": true, "sh": true, "bash": true,
 	"py": true, "js": true, "ts": true, "go": true, "rb": true, "ps1": true, "bat": true, "mk": true, "orig": true, "bak": true,
 	"rej": true, "swp": true, "patch": true, "diff": true, "tmpl": true, "tpl": true, "template": true, "j2": true, "jinja": true,
-	"jinja2": true, "erb": true, "gotmpl": true, "mustache": true, "m4": true, "png": true, "svg": true, "gz": true, "zip": true,
+	"jinja2": true, "erb": true, "gotmpl": true, "mustache": true, "m4": true, "png": true, "svg": true, "gz": true, "zip": true, "vim": true,
 }
 
 // IsDockerfile reports whether a file of this base name is a Dockerfile: Dockerfile, Containerfile, either with an ending
-// that names a variant (Dockerfile.prod), or any name that ends in .dockerfile or .containerfile.
+// that names a variant (Dockerfile.prod, Dockerfile-dev, Dockerfile_windows), or any name that ends in .dockerfile or
+// .containerfile.
 func IsDockerfile(name string) bool {
 	lower := strings.ToLower(name)
 	if strings.HasSuffix(lower, ".dockerfile") || strings.HasSuffix(lower, ".containerfile") {
@@ -75,7 +76,7 @@ func IsDockerfile(name string) bool {
 			return true
 		}
 		ending := path.Ext(variant)
-		return variant[0] == '.' && len(variant) > 1 && !strings.HasSuffix(variant, "~") && !notDockerfiles[strings.TrimPrefix(ending, ".")]
+		return strings.IndexByte(".-_", variant[0]) >= 0 && len(variant) > 1 && !strings.HasSuffix(variant, "~") && !notDockerfiles[strings.TrimPrefix(ending, ".")]
 	}
 	return false
 }

@@ -51,9 +51,13 @@ type expansion struct {
 	depth int
 	keep  bool // keep quotes and escapes
 	plain bool // quotes are characters like others
+	bad   int  // references that could not be read and were left as they are
 }
 
 func (e *expansion) run() (string, error) {
+	if len(e.text) > maxExpanded {
+		return e.text, errTooLong
+	}
 	out, err := e.until(0)
 	if err != nil {
 		return e.text, err
@@ -100,7 +104,7 @@ func (e *expansion) until(stop rune) (string, error) {
 		var err error
 		switch {
 		case c == '$':
-			piece, err = e.dollar()
+			piece, err = e.reference()
 		case c == '\'' && !e.plain:
 			piece, err = e.single()
 		case c == '"' && !e.plain:
@@ -165,7 +169,7 @@ func (e *expansion) double() (string, error) {
 			}
 			return out.String(), nil
 		case c == '$':
-			piece, err := e.dollar()
+			piece, err := e.reference()
 			if err == nil {
 				err = e.grow(len(piece))
 			}
@@ -188,6 +192,19 @@ func (e *expansion) double() (string, error) {
 			e.pos += n
 		}
 	}
+}
+
+// reference reads a reference. A shell knows forms that a Dockerfile does not (${A:0:3}): in a text for a shell they stay
+// as they are. How often is bounded, because each may have been read to the end of the text.
+func (e *expansion) reference() (string, error) {
+	start := e.pos
+	out, err := e.dollar()
+	if err == nil || errors.Is(err, errTooLong) || !e.keep || e.depth > 1 || e.bad > 100 {
+		return out, err
+	}
+	e.bad++
+	e.pos = start + 1
+	return "$", nil
 }
 
 // dollar reads a reference. What is unknown is returned as it is written.

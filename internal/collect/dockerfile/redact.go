@@ -31,7 +31,8 @@ func redact(text string) string {
 	if strings.Contains(lower, "chpasswd") {
 		text = chpasswd.ReplaceAllString(text, "${1}:"+mask)
 	}
-	if hasAny(lower, "pass", "secret", "token", "key", "credential", "auth", "_pw") {
+	if hasAny(lower, "passw", "passp", "_pass", "_pw", "secret", "token", "credential", "_auth") ||
+		strings.Contains(lower, "key") && hasAny(lower, "api", "access", "private", "auth") {
 		text = assigned.ReplaceAllStringFunc(text, maskAssigned)
 	}
 	if hasAny(lower, "bearer", "basic") {
@@ -40,8 +41,13 @@ func redact(text string) string {
 	if strings.Contains(text, " -u") || strings.Contains(text, " --user") || strings.Contains(text, " --login") {
 		text = userFlag.ReplaceAllString(text, "${1}"+mask)
 	}
-	text = plainKey.ReplaceAllString(text, mask)
-	return shapes.ReplaceAllString(text, mask)
+	if strings.Contains(text, "PRIVATE KEY") {
+		text = plainKey.ReplaceAllString(text, mask)
+	}
+	if hasAny(text, "AKIA", "ASIA", "gh", "glpat-", "xox", "eyJ", "npm_", "sk-", "LTAI") {
+		text = shapes.ReplaceAllString(text, mask)
+	}
+	return text
 }
 
 // maskAssigned masks the value of NAME=value, --name value and "ENV NAME value". A value that only names a variable or a

@@ -87,7 +87,8 @@ func (s *source) guard() error {
 // snippet is Origin.Snippet: the line with secrets masked.
 func (s *source) snippet(n int) string { return redact(s.line(n)) }
 
-// locator makes Origin.Locate: the line of the nearest map on the way to path that has one.
+// locator makes Origin.Locate: the line of the nearest map on the way to path that has one. A key with a line of its own
+// (user and userLine) has that.
 func (s *source) locator(content map[string]any, first int) func(string) (int, int) {
 	return func(path string) (int, int) {
 		line := first
@@ -95,10 +96,12 @@ func (s *source) locator(content map[string]any, first int) func(string) (int, i
 		for _, step := range inventory.ParsePath(path) {
 			switch v := at.(type) {
 			case map[string]any:
-				if step.Index >= 0 {
-					at = nil
-				} else {
+				at = nil
+				if step.Index < 0 {
 					at = v[step.Key]
+					if n, ok := v[step.Key+"Line"].(int64); ok {
+						line = int(n)
+					}
 				}
 			case []any:
 				if step.Index < 0 || step.Index >= len(v) {

@@ -5,7 +5,7 @@ import "strings"
 // flow reads a flow collection at pos, over as many lines as it takes, and goes behind it.
 func (r *reader) flow(at *place) (any, bool) {
 	if !r.enter() {
-		return r.refuse()
+		return nil, false
 	}
 	open := syntaxError{r.line, r.src.column(r.bol, r.pos), "this bracket is never closed"}
 	var v any
@@ -182,7 +182,7 @@ func (r *reader) flowKey() (string, bool) {
 
 func (r *reader) flowValue(at *place) (v any, ok bool) {
 	if !r.count() {
-		return r.refuse()
+		return nil, false
 	}
 	switch r.text[r.pos] {
 	case '[', '{':

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -30,29 +31,63 @@ func readGeneral(src *source, c chunk) (docs []*yaml.Node, err error) {
 			return docs, err
 		}
 		if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
-			docs = append(docs, n.Content[0])
+			root := n.Content[0]
+			root.HeadComment += "\n" + n.HeadComment
+			root.FootComment += "\n" + n.FootComment
+			docs = append(docs, root)
 		}
 	}
 }
 
-// yamlFault takes the line out of an error of the library. Its lines count from the start of the chunk.
-func yamlFault(err error, c chunk) syntaxError {
+// yamlFault finds the place of an error of the library: most of them name a line, counted from the start of the chunk.
+func yamlFault(err error, src *source, c chunk) syntaxError {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	e := syntaxError{line: c.line, text: text}
+	from := 0 // offset in the line
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
 		if num, msg, ok := strings.Cut(rest, ": "); ok {
 			if n, err := strconv.Atoi(num); err == nil {
 				e.line, e.text = c.line+n-1, msg
 			}
 		}
+	} else if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		e.text = fmt.Sprintf("alias *%s has no anchor in this document", name)
+		e.line, from = src.position(c, strings.Index(src.text[c.start:c.end], "*"+name))
+	} else if at := strings.IndexFunc(src.text[c.start:c.end], odd); at >= 0 {
+		e.text = "it holds a control character or is not UTF-8"
+		e.line, from = src.position(c, at)
 	}
+	line := src.line(e.line)
+	if from == 0 {
+		from = len(line) - len(strings.TrimLeft(line, " \t"))
+	}
+	e.col = utf8.RuneCountInString(line[:min(from, len(line))]) + 1
 	return e
+}
+
+// odd reports whether c is a character that YAML does not allow.
+func odd(c rune) bool {
+	return c < ' ' && c != '\n' && c != '\t' && c != '\r' || c >= 0x7f && c < 0xa0 && c != 0x85 || c >= 0xfffd && c <= 0xffff
+}
+
+// position is the line of the byte at an offset of a chunk and the byte's offset in the line.
+func (s *source) position(c chunk, at int) (line, from int) {
+	line = c.line
+	for i := c.start; ; line++ {
+		_, next := s.lineEnd(i)
+		if next > c.start+at || next >= c.end {
+			return line, max(c.start+at-i, 0)
+		}
+		i = next
+	}
 }
 
 // valueError is a document that is YAML but has no JSON form, or one beyond the limits.
 type valueError struct {
 	syntaxError
-	code finding.Code
+	code   finding.Code
+	cyclic bool // an anchor contains itself
 }
 
 func (e *valueError) Error() string { return e.text }
@@ -73,22 +108,28 @@ func newConverter(c chunk, lim Limits) *converter {
 }
 
 func (c *converter) err(n *yaml.Node, code finding.Code, format string, args ...any) error {
-	return &valueError{syntaxError{n.Line + c.base, n.Column, fmt.Sprintf(format, args...)}, code}
+	return &valueError{syntaxError{n.Line + c.base, n.Column, fmt.Sprintf(format, args...)}, code, false}
+}
+
+func (c *converter) cycle(n *yaml.Node) error {
+	return &valueError{syntaxError{n.Line + c.base, n.Column, fmt.Sprintf("anchor %q contains itself", n.Value)}, finding.Broken, true}
 }
 
 // value converts n. last is the last line that n can reach; at may be nil.
 func (c *converter) value(n *yaml.Node, at *place, last int) (any, error) {
 	if c.nodes++; c.nodes > c.lim.Nodes {
-		return nil, c.err(n, finding.Limit, "more than %d values when aliases are expanded", c.lim.Nodes)
+		return nil, c.err(n, finding.Limit, "%s", c.lim.tooMany())
 	}
-	if c.depth++; c.depth > c.lim.Depth {
-		return nil, c.err(n, finding.Limit, "nested deeper than %d levels", c.lim.Depth)
+	if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
+		if c.depth++; c.depth > c.lim.Depth {
+			return nil, c.err(n, finding.Limit, "%s", c.lim.tooDeep())
+		}
+		defer func() { c.depth-- }()
 	}
-	defer func() { c.depth-- }()
 	switch n.Kind {
 	case yaml.AliasNode:
 		if c.open[n.Alias] {
-			return nil, c.err(n, finding.Broken, "anchor %q contains itself", n.Value)
+			return nil, c.cycle(n)
 		}
 		c.open[n.Alias] = true
 		defer delete(c.open, n.Alias)
@@ -186,17 +227,17 @@ func (c *converter) key(k *yaml.Node) (string, error) {
 // merge adds the fields of a merge key's value: a map, or a list of maps of which the earlier win.
 func (c *converter) merge(m map[string]any, n *yaml.Node, at *place) error {
 	if c.nodes++; c.nodes > c.lim.Nodes {
-		return c.err(n, finding.Limit, "more than %d values when aliases are expanded", c.lim.Nodes)
+		return c.err(n, finding.Limit, "%s", c.lim.tooMany())
 	}
 	if c.depth++; c.depth > c.lim.Depth {
-		return c.err(n, finding.Limit, "nested deeper than %d levels", c.lim.Depth)
+		return c.err(n, finding.Limit, "%s", c.lim.tooDeep())
 	}
 	defer func() { c.depth-- }()
 	target := n
 	if n.Kind == yaml.AliasNode {
 		target = n.Alias
 		if c.open[target] {
-			return c.err(n, finding.Broken, "anchor %q contains itself", n.Value)
+			return c.cycle(n)
 		}
 		c.open[target] = true
 		defer delete(c.open, target)

@@ -48,7 +48,7 @@ func (j *jsonReader) space() bool {
 func (j *jsonReader) value(at *place) (any, bool) {
 	if j.nodes++; j.nodes > j.lim.Nodes {
 		j.limited = true
-		return j.fault("more than " + strconv.Itoa(j.lim.Nodes) + " values")
+		return j.fault(j.lim.tooMany())
 	}
 	if j.pos >= len(j.text) {
 		return j.fault("the text ends in the middle of a value")
@@ -57,7 +57,7 @@ func (j *jsonReader) value(at *place) (any, bool) {
 	case c == '{' || c == '[':
 		if j.depth++; j.depth > j.lim.Depth {
 			j.limited = true
-			return j.fault("nested deeper than " + strconv.Itoa(j.lim.Depth) + " levels")
+			return j.fault(j.lim.tooDeep())
 		}
 		var v any
 		var ok bool

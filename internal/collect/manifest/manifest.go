@@ -10,7 +10,6 @@ import (
 	"fmt"
 
 	"stockade.dev/stockade/internal/finding"
-	"stockade.dev/stockade/internal/inventory"
 )
 
 // Limits bound what one input may cost. The zero value of a field means its default.
@@ -47,6 +46,12 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+func (l Limits) tooMany() string {
+	return fmt.Sprintf("it has more than %d values, each use of an alias counted", l.Nodes)
+}
+
+func (l Limits) tooDeep() string { return fmt.Sprintf("it is nested deeper than %d levels", l.Depth) }
+
 // Problem is something that was not read, or not as written, and why.
 type Problem struct {
 	File   string
@@ -73,12 +78,4 @@ func (p Problem) String() string { return p.Place() + ": " + p.What + ": " + p.R
 // NotScanned is the entry of the findings document.
 func (p Problem) NotScanned() finding.NotScanned {
 	return finding.NotScanned{Target: p.Place(), What: p.What, Reason: p.Reason, Code: p.Code}
-}
-
-// Parse reads the Kubernetes objects of a file: YAML or JSON, one or many documents, lists as their items. file is only
-// a name. Documents that are valid but no Kubernetes objects are passed over; a broken one is one Problem and the others
-// are still read. Parse keeps data (for positions and snippets): the caller must not change it afterwards.
-// It is safe for parallel use.
-func Parse(file string, data []byte, lim Limits) (objs []*inventory.Object, problems []Problem) {
-	return nil, nil
 }

@@ -30,6 +30,7 @@ type reader struct {
 	comments []comment
 
 	failed  bool
+	limited bool // failure is a limit, not a fault
 	failure syntaxError
 }
 
@@ -141,15 +142,24 @@ func (r *reader) document(at *place) (v any, ok bool) {
 	return v, true
 }
 
-// count enforces the limits on values and depth; enter and leave bracket collections.
+// enter begins a collection; false when it is nested too deep.
 func (r *reader) enter() bool {
-	r.depth++
-	return r.depth <= r.lim.Depth
+	if r.depth++; r.depth > r.lim.Depth {
+		r.fault(r.pos, r.lim.tooDeep())
+		r.limited = true
+		return false
+	}
+	return true
 }
 
+// count begins a value; false when there are too many.
 func (r *reader) count() bool {
-	r.nodes++
-	return r.nodes <= r.lim.Nodes
+	if r.nodes++; r.nodes > r.lim.Nodes {
+		r.fault(r.pos, r.lim.tooMany())
+		r.limited = true
+		return false
+	}
+	return true
 }
 
 // dash reports whether a sequence entry starts at i.
@@ -176,7 +186,7 @@ func (r *reader) block(parent int, at *place) (any, bool) {
 // mapping reads a block mapping at column ind. The first key has been read already, from offset from.
 func (r *reader) mapping(ind int, key string, from int, at *place) (any, bool) {
 	if !r.enter() {
-		return r.refuse()
+		return nil, false
 	}
 	m := make(map[string]any)
 	for {
@@ -215,7 +225,7 @@ func (r *reader) mapping(ind int, key string, from int, at *place) (any, bool) {
 // fieldValue reads what follows "key:".
 func (r *reader) fieldValue(ind int, at *place) (any, bool) {
 	if !r.count() {
-		return r.refuse()
+		return nil, false
 	}
 	if more, ok := r.restOfLine(); !ok {
 		return nil, false
@@ -263,7 +273,7 @@ func (r *reader) restOfLine() (more, ok bool) {
 // sequence reads a block sequence whose dashes stand at column ind.
 func (r *reader) sequence(ind int, at *place) (any, bool) {
 	if !r.enter() {
-		return r.refuse()
+		return nil, false
 	}
 	if at != nil {
 		at.list = true
@@ -289,7 +299,7 @@ func (r *reader) sequence(ind int, at *place) (any, bool) {
 // entry reads one entry of a block sequence, from its dash.
 func (r *reader) entry(ind int, at *place) (v any, ok bool) {
 	if !r.count() {
-		return r.refuse()
+		return nil, false
 	}
 	line, bol, dash := r.line, r.bol, r.pos
 	r.pos++

@@ -103,8 +103,18 @@ func (s *source) lineEnd(i int) (end, next int) {
 	return i, i
 }
 
-// line returns the text of a line, counted from 1.
+// line returns the text of a line, counted from 1; "" when there is no such line.
 func (s *source) line(n int) string {
+	start := s.offset(n)
+	if start < 0 {
+		return ""
+	}
+	end, _ := s.lineEnd(start)
+	return s.text[start:end]
+}
+
+// offset returns where a line starts, -1 when there is no such line.
+func (s *source) offset(n int) int {
 	s.once.Do(func() {
 		for i := 0; i < len(s.text); {
 			s.lines = append(s.lines, i)
@@ -112,10 +122,9 @@ func (s *source) line(n int) string {
 		}
 	})
 	if n < 1 || n > len(s.lines) {
-		return ""
+		return -1
 	}
-	end, _ := s.lineEnd(s.lines[n-1])
-	return s.text[s.lines[n-1]:end]
+	return s.lines[n-1]
 }
 
 // column returns the column of offset i in the line that starts at bol, from 1, in characters.

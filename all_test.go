@@ -1,0 +1,210 @@
+// Package stockade has no code of its own: this file keeps the laws of the house, in go test so that no tool is needed and
+// nobody can skip them.
+package stockade
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "stockade.dev/stockade"
+
+// imports is the map: who may import whom below internal/. A room that is not on it, an arrow that is not on it and an
+// arrow that nothing uses all fail. Sub-rooms are named by their path.
+var imports = map[string][]string{
+	// nouns
+	"fault":     {},
+	"inventory": {},
+	"finding":   {},
+	// inputs
+	"collect":                    {"finding", "inventory"},
+	"collect/decode":             {},
+	"collect/cluster":            {"collect", "collect/decode", "fault", "finding", "inventory"},
+	"collect/snapshot":           {"collect", "collect/decode", "collect/manifest", "fault", "finding", "inventory"},
+	"collect/manifest":           {"finding", "inventory"},
+	"collect/manifest/helm":      {"collect/manifest", "finding", "inventory"},
+	"collect/manifest/kustomize": {"collect/manifest", "finding", "inventory"},
+	"collect/dockerfile":         {"finding", "inventory"},
+	// evaluation: graphs first, then those who read them
+	"access":     {"inventory"},
+	"reach":      {"inventory"},
+	"analyze":    {"access", "finding", "inventory", "reach"},
+	"rule":       {"analyze", "finding", "inventory"},
+	"gatekeeper": {"analyze", "collect/manifest", "finding", "inventory", "rule"},
+	"compliance": {"finding", "rule"},
+	"scan":       {"analyze", "collect/dockerfile", "collect/manifest", "compliance", "fault", "finding", "inventory", "rule"},
+	// outputs
+	"report": {"finding"},
+	"export": {"inventory", "rule"},
+}
+
+// outside keeps heavy or foreign packages where they belong: prefix -> rooms that may import it.
+var outside = map[string][]string{
+	"k8s.io/client-go":                {"collect/cluster"},
+	"helm.sh/helm":                    {"collect/manifest/helm"},
+	"sigs.k8s.io/kustomize":           {"collect/manifest/kustomize"},
+	"github.com/moby/buildkit":        {"collect/dockerfile"},
+	"github.com/open-policy-agent":    {"gatekeeper"},
+	"github.com/google/cel-go":        {"rule"},
+	"github.com/zricethezav/gitleaks": {"analyze"},
+	"github.com/spf13/cobra":          {},
+	"github.com/stretchr/testify":     {},
+	"github.com/owenrumney/go-sarif":  {"report"},
+	"github.com/jedib0t/go-pretty":    {"report"},
+}
+
+// goFiles calls f for every Go file of the module that is not a test, with its slash path.
+func goFiles(t *testing.T, f func(name string, file *ast.File, fset *token.FileSet)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && p != "." || d.Name() == "node_modules") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, p, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		f(filepath.ToSlash(p), file, fset)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImportMap(t *testing.T) {
+	used := map[string]bool{}
+	goFiles(t, func(name string, file *ast.File, _ *token.FileSet) {
+		room, inside := strings.CutPrefix(path.Dir(name), "internal/")
+		if _, known := imports[room]; inside && !known {
+			t.Errorf("%s: room %q is not on the map", name, room)
+			return
+		}
+		used[room] = true
+		for _, spec := range file.Imports {
+			p, _ := strconv.Unquote(spec.Path.Value)
+			if inside {
+				for prefix, rooms := range outside {
+					if (p == prefix || strings.HasPrefix(p, prefix+"/")) && !slices.Contains(rooms, room) {
+						t.Errorf("%s: %s may be imported by %v only", name, prefix, rooms)
+					}
+				}
+			}
+			to, ours := strings.CutPrefix(p, module+"/")
+			if !ours || !inside {
+				continue
+			}
+			to, internal := strings.CutPrefix(to, "internal/")
+			if !internal {
+				t.Errorf("%s: internal rooms may not import %s", name, p)
+			} else if !slices.Contains(imports[room], to) {
+				t.Errorf("%s: %s may not import %s", name, room, to)
+			}
+			used[room+" "+to] = true
+		}
+	})
+	for room, tos := range imports {
+		if !used[room] {
+			t.Errorf("the map has room %q, which does not exist", room)
+		}
+		for _, to := range tos {
+			if !used[room+" "+to] {
+				t.Errorf("the map lets %s import %s, which nothing does", room, to)
+			}
+		}
+	}
+}
+
+var emptyNames = regexp.MustCompile(`^(utils?|common|helpers?|misc|shared|base|types|models?)$`)
+
+func TestRooms(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{}
+	goFiles(t, func(name string, file *ast.File, fset *token.FileSet) {
+		dir := path.Dir(name)
+		if dir != "." {
+			rooms[dir] = rooms[dir] || file.Doc != nil
+		}
+		for part := range strings.SplitSeq(dir, "/") {
+			if emptyNames.MatchString(part) {
+				t.Errorf("%s: the name %q says nothing", name, part)
+			}
+		}
+		if n := fset.File(file.Pos()).LineCount(); n > 600 {
+			t.Errorf("%s: %d lines; split it by noun", name, n)
+		}
+		for _, d := range file.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if fn.Name.Name == "init" && fn.Recv == nil {
+				t.Errorf("%s: func init: write a list instead", name)
+			}
+			if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line; n > 100 {
+				t.Errorf("%s: func %s has %d lines", name, fn.Name.Name, n)
+			}
+		}
+	})
+	for _, dir := range slices.Sorted(maps.Keys(rooms)) {
+		if !rooms[dir] {
+			t.Errorf("%s: no package comment", dir)
+		}
+		if room, ok := strings.CutPrefix(dir, "internal/"); ok && !strings.Contains(string(text), "`"+room+"`") {
+			t.Errorf("ARCHITECTURE.md does not name the room `%s`", room)
+		}
+	}
+}
+
+// TestPins holds the four versions that keep the module graph compiling; a careless upgrade moves them.
+func TestPins(t *testing.T) {
+	data, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pin := range []string{"k8s.io/apiserver v0.36.", "github.com/open-policy-agent/opa v1.20.", "github.com/gobwas/glob v0.2.3", "github.com/google/cel-go v0.30."} {
+		if !strings.Contains(string(data), pin) {
+			t.Errorf("go.mod lacks %s", pin)
+		}
+	}
+}
+
+// TestDocuments checks that what the documents link to exists.
+func TestDocuments(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	files, _ := filepath.Glob("*.md")
+	more, _ := filepath.Glob("docs/*.md")
+	decisions, _ := filepath.Glob("docs/decisions/*.md")
+	for _, file := range slices.Concat(files, more, decisions) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(data), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s, which does not exist", file, m[1])
+			}
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package manifest
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/json"
+	kyaml "sigs.k8s.io/yaml"
+)
+
+// apiServer decodes a document the way kubectl and the API server do: YAML to JSON, JSON to a map.
+func apiServer(text []byte) (v any, err error) {
+	j, err := kyaml.YAMLToJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(bytes.TrimSpace(j), []byte("null")) {
+		return nil, nil
+	}
+	if j[0] == '{' {
+		var m map[string]any
+		err = json.Unmarshal(j, &m)
+		return m, err
+	}
+	if j[0] == '[' {
+		var l []any
+		err = json.Unmarshal(j, &l)
+		return l, err
+	}
+	err = json.Unmarshal(j, &v)
+	return v, err
+}
+
+// nodePlaces are the positions of the general library, in the form of place, without last lines.
+func nodePlaces(n *yaml.Node, at *place, base int) {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		at.list = true
+		for _, e := range n.Content {
+			kid := at.add("", e.Line+base, e.Column)
+			if e.Kind == yaml.ScalarNode && e.Value == "" && e.Style == 0 {
+				kid.line, kid.col = 0, 0 // we name the dash instead
+			}
+			nodePlaces(e, kid, base)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			k := n.Content[i]
+			v, _ := scalar(k)
+			key, _ := keyText(v)
+			nodePlaces(n.Content[i+1], at.add(key, k.Line+base, k.Column), base)
+		}
+	}
+}
+
+func samePlaces(t *testing.T, path string, quick, lib *place) {
+	t.Helper()
+	if quick.key != lib.key || quick.list != lib.list && len(lib.kids) > 0 || len(quick.kids) != len(lib.kids) {
+		t.Fatalf("%s: %q list %v with %d kids, want %q list %v with %d", path, quick.key, quick.list, len(quick.kids), lib.key, lib.list, len(lib.kids))
+	}
+	if lib.line > 0 && (quick.line != lib.line || quick.col != lib.col) {
+		t.Fatalf("%s/%s: %d:%d, want %d:%d", path, quick.key, quick.line, quick.col, lib.line, lib.col)
+	}
+	for i := range quick.kids {
+		samePlaces(t, path+"/"+quick.key, &quick.kids[i], &lib.kids[i])
+	}
+}
+
+// sameAsLibrary holds the quick reader against the general library (syntax, positions) and the API server's decoder
+// (values) on one document. It reports whether the quick reader took it.
+func sameAsLibrary(t *testing.T, text string) bool {
+	t.Helper()
+	src := newSource("x.yaml", text)
+	c := chunk{end: len(text), line: 1, headLine: 1}
+	if !src.plain {
+		return false
+	}
+	got, ok := newReader(src, c, Limits{}.WithDefaults()).document(nil)
+	if !ok {
+		return false
+	}
+	nodes, err := readGeneral(src, c)
+	if err != nil {
+		t.Fatalf("the library refuses what the quick reader takes: %v\n%q", err, text)
+	}
+	if len(nodes) == 0 {
+		if got != nil {
+			t.Fatalf("nothing there, got %#v", got)
+		}
+		return true
+	}
+	if len(nodes) > 1 {
+		t.Fatalf("%d documents: %q", len(nodes), text)
+	}
+	want, err := newConverter(c, Limits{}.WithDefaults()).value(nodes[0], nil, 0)
+	if err != nil {
+		t.Fatalf("converter: %v\n%q", err, text)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("general path:\n got %#v\nwant %#v\n%q", got, want, text)
+	}
+	if want, err = apiServer([]byte(text)); err != nil {
+		t.Fatalf("API server: %v\n%q", err, text)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("API server:\n got %#v\nwant %#v\n%q", got, want, text)
+	}
+	n := nodes[0]
+	if n.Kind == yaml.ScalarNode {
+		return true
+	}
+	a, b := &place{}, &place{line: n.Line, col: n.Column}
+	if _, ok := newReader(src, c, Limits{}.WithDefaults()).document(a); !ok {
+		t.Fatal("recording refuses")
+	}
+	nodePlaces(n, b, 0)
+	samePlaces(t, "", a, b)
+	return true
+}
+
+func FuzzReader(f *testing.F) {
+	for _, s := range readerSeeds {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		src := newSource("x.yaml", text)
+		for _, c := range src.split() {
+			if !c.marked {
+				sameAsLibrary(t, text[c.start:c.end])
+			}
+		}
+	})
+}
+
+var readerSeeds = []string{
+	"a: 1\nb: [x, 'y', \"z\"]\nc:\n- d: e\n  f: |\n    g\n    h\n- - i\n",
+	"a: {b: c, \"d\":1}\n",
+	"a: b\n  c\n\n  d\ne: >-\n  f\n  g\n\n   h\n",
+	"a: 'x\n  y\n\n  z'\nb: \"x\\n\n  y\"\n",
+	"a:\nb: ~\nc: yes\nd: 0644\ne: 1e3\nf: 1.5\ng: .5\n",
+	"- a\n-\n- \n  b: c\n",
+	"a: |+\n  x\n\n\nb: |2-\n    y\n",
+	"\"k\": v # c\n'l' : w\n",
+	"a: [\n b, # c\n c: d\n]\n",
+}

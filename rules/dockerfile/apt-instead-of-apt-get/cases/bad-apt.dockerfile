@@ -1,0 +1,3 @@
+FROM debian:12
+# want "apt update"
+RUN apt update && apt install -y curl

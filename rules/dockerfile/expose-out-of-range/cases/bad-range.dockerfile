@@ -1,0 +1,5 @@
+FROM alpine:3.22
+# want "65536"
+EXPOSE 80 65536
+# want "99990-99999/tcp"
+EXPOSE 99990-99999/tcp

@@ -1,0 +1,2 @@
+FROM alpine:3.22
+EXPOSE 1 65535/udp 8000-8010 $PORT

@@ -1,0 +1,3 @@
+FROM golang:1.26
+ENV GOPRIVATE=git.example.com/* GOFLAGS=-trimpath
+RUN GOSUMDB=sum.golang.org go build ./...

@@ -1,0 +1,3 @@
+FROM debian:12
+# want "apt-get install -y curl"
+RUN apt-get update && apt-get install -y curl

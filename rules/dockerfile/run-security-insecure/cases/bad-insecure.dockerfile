@@ -1,0 +1,3 @@
+FROM debian:12
+# want "flags.security is insecure"
+RUN --security=insecure make

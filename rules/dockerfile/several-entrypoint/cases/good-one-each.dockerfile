@@ -1,0 +1,5 @@
+FROM alpine:3.22 AS one
+ENTRYPOINT ["/a"]
+FROM alpine:3.22
+ENTRYPOINT ["/a"]
+ONBUILD ENTRYPOINT ["/b"]

@@ -1,0 +1,5 @@
+FROM alpine:3.22 AS one
+HEALTHCHECK CMD ["/a"]
+FROM alpine:3.22
+HEALTHCHECK CMD ["/a"]
+ONBUILD HEALTHCHECK CMD ["/b"]

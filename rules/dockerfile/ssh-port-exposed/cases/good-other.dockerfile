@@ -1,0 +1,2 @@
+FROM alpine:3.22
+EXPOSE 2222 8022/tcp 220 ${PORT}

@@ -1,0 +1,3 @@
+# syntax=someone/frontend:latest
+# want "syntax is someone/frontend:latest"
+FROM alpine:3.22

@@ -1,0 +1,4 @@
+FROM alpine:3.22
+ARG DIR=app
+# want "[\"app/src\"]"
+WORKDIR ${DIR}/src

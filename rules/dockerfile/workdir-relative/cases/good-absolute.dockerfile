@@ -1,0 +1,6 @@
+FROM alpine:3.22
+ENV HOME=/srv
+WORKDIR $HOME/app
+WORKDIR /opt
+WORKDIR ${UNKNOWN}/x
+WORKDIR C:\\app

@@ -1,0 +1,5 @@
+FROM alpine:3.22
+WORKDIR /etc/nginx
+WORKDIR /usr/src/app
+WORKDIR /binary
+WORKDIR /
