@@ -148,6 +148,7 @@ func kubeFlags(cmd *cobra.Command, c *cluster.Config) {
 	fl.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, ~/.kube/config, then the pod's service account)")
 	fl.StringVar(&c.Context, "context", "", "context of the kubeconfig")
 	fl.Float32Var(&c.QPS, "qps", 0, "most requests a second to the API server (default 20)")
+	fl.DurationVar(&c.Stall, "timeout", 0, "how long the API server may say nothing (default 30s)")
 }
 
 func scanIaC(s streams) *cobra.Command {

@@ -429,3 +429,22 @@ func (g *Graph) Bound(s Subject) bool {
 	id, ok := g.index[s]
 	return ok && len(g.subjects[id].bindings) > 0
 }
+
+// Rules returns every rule that the subject itself is given in the whole cluster, each as the grant that gives it.
+func (g *Graph) Rules(s Subject) []Grant {
+	id, ok := g.index[s]
+	if !ok {
+		return nil
+	}
+	var out []Grant
+	for _, at := range g.subjects[id].bindings {
+		b := &g.bindings[at]
+		if b.role < 0 || b.src.Ref.Namespace != "" {
+			continue
+		}
+		for i := range g.roles[b.role].rules {
+			out = append(out, g.grant(s, "", b, &g.roles[b.role].rules[i]))
+		}
+	}
+	return out
+}

@@ -375,6 +375,40 @@ func (g *Graph) grantsOf(s Subject, c Capability) []Grant {
 	return append(out, limited...)
 }
 
+// Held returns the capabilities that a subject has somewhere, by itself or its groups, resourceNames left aside.
+func (g *Graph) Held(s Subject) []Capability {
+	s, ok := normal(s, "")
+	if !ok {
+		return nil
+	}
+	var all bits
+	collect := func(s Subject) {
+		if id, known := g.index[s]; known {
+			for _, at := range g.subjects[id].bindings {
+				b := &g.bindings[at]
+				switch {
+				case b.role < 0:
+				case b.src.Ref.Namespace != "":
+					all |= g.roles[b.role].caps &^ clusterOnly
+				default:
+					all |= g.roles[b.role].caps
+				}
+			}
+		}
+	}
+	collect(s)
+	for _, name := range GroupsOf(s) {
+		collect(Group(name))
+	}
+	var out []Capability
+	for c := range capabilities {
+		if all.has(c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // Has returns the grants of a capability that a subject has by itself or its groups, those without resourceNames first.
 func (g *Graph) Has(s Subject, c Capability) []Grant {
 	if s, ok := normal(s, ""); ok {

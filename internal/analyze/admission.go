@@ -16,7 +16,6 @@ import (
 var admissionAnalyzers = []Analyzer{
 	{Name: "pod-security-not-enforced", Cluster: podSecurityNotEnforced},
 	{Name: "policy-engine-absent", Cluster: policyEngineAbsent},
-	{Name: "webhook-fails-open", Cluster: webhookFailsOpen},
 	{Name: "webhook-does-not-cover", Cluster: webhookDoesNotCover},
 	{Name: "webhook-service-missing", Cluster: webhookServiceMissing},
 	{Name: "namespace-exempt-from-webhooks", Cluster: namespaceExempt},
@@ -279,29 +278,6 @@ func policyEngineAbsent(ctx *Context, report func(Problem)) {
 	report(p)
 }
 
-func webhookFailsOpen(ctx *Context, report func(Problem)) {
-	ctx.Known(validatingWebhooks)
-	for _, w := range webhooksOf(ctx.Cluster, validatingWebhooks) {
-		if !w.failOpen || !judgesPods(w.rules) {
-			continue
-		}
-		p := atObject(w.object)
-		p.Item = w.name
-		p.Evidence = []finding.Evidence{{Path: w.path + ".failurePolicy", Found: "Ignore", Want: "Fail"}}
-		p.Message = say("webhook %s lets pods pass unjudged when it does not answer", "webhook %s 无响应时，Pod 将不经检查直接放行", w.name)
-		report(p)
-	}
-	for _, o := range ctx.Cluster.Objects[admissionPolicies] {
-		spec := inventory.Map(o.Content, "spec")
-		if inventory.Str(spec, "failurePolicy") == "Ignore" && judgesPods(inventory.List(spec, "matchConstraints", "resourceRules")) {
-			p := atObject(o)
-			p.Evidence = []finding.Evidence{{Path: "spec.failurePolicy", Found: "Ignore", Want: "Fail"}}
-			p.Message = say("%s lets pods pass when its expressions fail", "%s 的表达式出错时，Pod 将直接放行", o.Ref())
-			report(p)
-		}
-	}
-}
-
 // webhookDoesNotCover finds policies for pods that leave a way around: controllers judged but not bare pods, or pods but
 // not the ephemeral containers added to them.
 func webhookDoesNotCover(ctx *Context, report func(Problem)) {
@@ -340,7 +316,7 @@ func webhookServiceMissing(ctx *Context, report func(Problem)) {
 		return
 	}
 	workloads := ctx.Known(workloadKinds...)
-	runners := ctx.Access().Holders(access.RunPods, false)
+	var runners []access.Grant
 	for _, kind := range []string{mutatingWebhooks, validatingWebhooks} {
 		for _, w := range webhooksOf(ctx.Cluster, kind) {
 			if w.service.Name == "" {
@@ -357,6 +333,9 @@ func webhookServiceMissing(ctx *Context, report func(Problem)) {
 			case workloads && len(s.Selector) > 0 && len(s.Targets) == 0:
 				p.Message = say("webhook %s asks Service %s, which no pod answers", "webhook %s 调用的 Service %s 背后没有 Pod", w.name, name)
 			default:
+				if runners == nil {
+					runners = ctx.Access().Holders(access.RunPods, false)
+				}
 				who := tenantOf(runners, w.service.Namespace)
 				if who == "" {
 					continue
@@ -408,10 +387,10 @@ func namespaceExempt(ctx *Context, report func(Problem)) {
 	}
 }
 
+// policyAuditOnly judges the policies of engines. Bindings of admission policies have a rule that needs one object only.
 func policyAuditOnly(ctx *Context, report func(Problem)) {
-	ctx.Known(policyBindings)
 	for _, p := range ctx.admission().policies {
-		if p.enforced {
+		if p.enforced || p.object.Ref().GroupKind() == policyBindings {
 			continue
 		}
 		problem := atObject(p.object)

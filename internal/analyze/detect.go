@@ -39,17 +39,26 @@ func (d *detector) find(name, value string) (leak, bool) {
 	if placeholder(trimmed) {
 		return leak{}, false
 	}
-	if m := privateKey.FindString(trimmed); m != "" {
-		return leak{"private key", m + "****"}, true
+	if strings.Contains(trimmed, "PRIVATE KEY") {
+		if m := privateKey.FindString(trimmed); m != "" {
+			return leak{"private key", m + "****"}, true
+		}
 	}
-	if m := userInfo.FindStringSubmatch(trimmed); m != nil && !placeholder(m[2]) {
-		return leak{"credentials in a URL", m[1] + "****@"}, true
+	if strings.Contains(trimmed, "://") && strings.Contains(trimmed, "@") {
+		if m := userInfo.FindStringSubmatch(trimmed); m != nil && !placeholder(m[2]) {
+			return leak{"credentials in a URL", m[1] + "****@"}, true
+		}
 	}
 	secretName := secretByName(name)
 	if !strings.Contains(trimmed, "\n") && secretName != "" && literal(secretName, trimmed) {
 		return leak{secretName + " by name", redact(trimmed)}, true
 	}
-	if randomLooking(trimmed) {
+	if strings.Contains(trimmed, "AKID") {
+		if m := tencentKey.FindString(trimmed); m != "" {
+			return leak{"tencent-secret-id", redact(m)}, true
+		}
+	}
+	if hasPrefix(trimmed) || randomLooking(trimmed) {
 		return d.match(name, trimmed)
 	}
 	return leak{}, false
@@ -82,6 +91,7 @@ func (d *detector) match(name, value string) (leak, bool) {
 
 var (
 	privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----`)
+	tencentKey = regexp.MustCompile(`\bAKID[0-9A-Za-z]{32}\b`)
 	userInfo   = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@"'$<{]*:)([^\s/@"'$<{]{3,})@`)
 )
 
@@ -194,30 +204,52 @@ func entropy(s string) float64 {
 	return h
 }
 
-// randomLooking reports whether a value holds a run that could be a token: 16 characters or more of its alphabet, letters
-// and digits mixed. It decides whether the pattern library is asked, and must stay cheap.
+// prefixes begin tokens that need not look random.
+var prefixes = []string{"AKIA", "ASIA", "LTAI", "ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xox", "sk-", "sk_live_", "rk_live_",
+	"eyJ", "AIza", "npm_", "SG.", "shpat_", "hvs.", "dop_v1_", "PMAK-", "dckr_pat_", "AGE-SECRET-KEY-"}
+
+func hasPrefix(v string) bool {
+	for _, p := range prefixes {
+		if strings.Contains(v, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// randomLooking reports whether a value holds a run that could be a token: 16 characters or more of its alphabet in which
+// letters and digits alternate, and no bare hash. It decides whether the pattern library is asked, and must stay cheap.
 func randomLooking(v string) bool {
-	run, digits, letters := 0, 0, 0
+	run, changes, hex := 0, 0, true
+	last := byte(0)
 	for i := 0; i <= len(v); i++ {
 		var c byte
 		if i < len(v) {
 			c = v[i]
 		}
+		kind := byte(0)
 		switch {
 		case c >= '0' && c <= '9':
-			run++
-			digits++
+			kind = '0'
 		case c|0x20 >= 'a' && c|0x20 <= 'z':
-			run++
-			letters++
+			kind = 'a'
+			hex = hex && c >= 'a' && c <= 'f'
 		case c == '_' || c == '-' || c == '+' || c == '/' || c == '=':
 			run++
+			hex = hex && c == '-'
+			continue
 		default:
-			if run >= 16 && digits > 0 && letters > 0 {
+			if run >= 16 && changes >= 3 && !hex {
 				return true
 			}
-			run, digits, letters = 0, 0, 0
+			run, changes, hex, last = 0, 0, true, 0
+			continue
 		}
+		run++
+		if last != 0 && kind != last {
+			changes++
+		}
+		last = kind
 	}
 	return false
 }

@@ -39,7 +39,11 @@ var dangers = []danger{
 // dangersOf names what a subject can do, built-in grants left out; keep narrows it down.
 func dangersOf(g *access.Graph, s access.Subject, keep func(danger, access.Grant) bool) []finding.Text {
 	var out []finding.Text
+	held := g.Held(s)
 	for _, d := range dangers {
+		if !slices.Contains(held, d.cap) {
+			continue
+		}
 		for _, grant := range g.Has(s, d.cap) {
 			if len(grant.Names) == 0 && !builtin(grant) && (keep == nil || keep(d, grant)) {
 				out = append(out, d.name)
@@ -121,7 +125,11 @@ func pathToClusterAdmin(ctx *Context, report func(Problem)) {
 				n++
 			}
 		}
-		p.Message = join(say("%s can become cluster-admin in %d steps: ", "%s 可在 %d 步内成为 cluster-admin：", access.SubjectString(s), n), wayText(steps))
+		unit := "steps"
+		if n == 1 {
+			unit = "step"
+		}
+		p.Message = join(say("%s can become cluster-admin in %d %s: ", "%[1]s 可在 %[2]d 步内成为 cluster-admin：", access.SubjectString(s), n, unit), wayText(steps))
 		report(p)
 	}
 }
@@ -315,6 +323,10 @@ func workloadAdminRights(ctx *Context, report func(Problem)) {
 func workloadReadsSecrets(ctx *Context, report func(Problem)) {
 	ctx.Known(rbacKinds...)
 	g := ctx.Access()
+	counts := map[string]int{}
+	for _, s := range ctx.Cluster.Secrets {
+		counts[s.Ref.Namespace]++
+	}
 	carriers(ctx, func(w *inventory.Workload, s access.Subject) {
 		grants := own(g.Has(s, access.ReadSecrets))
 		if len(grants) == 0 || len(own(g.Has(s, access.Admin))) > 0 {
@@ -326,21 +338,22 @@ func workloadReadsSecrets(ctx *Context, report func(Problem)) {
 		}
 		p := rightsProblem(w, grants)
 		p.Severity = h.severity()
-		p.Message = join(say("%s carries a token that reads Secrets", "%s 携带可读取 Secret 的 token", w.Ref), h.scope(), readable(ctx.Cluster, &h))
+		p.Message = join(say("%s carries a token that reads Secrets", "%s 携带可读取 Secret 的 token", w.Ref), h.scope(), readable(ctx.Cluster, counts, &h))
 		report(p)
 	})
 }
 
 // readable counts the Secrets that a holding opens, when they could be listed.
-func readable(c *inventory.Cluster, h *holding) finding.Text {
+func readable(c *inventory.Cluster, counts map[string]int, h *holding) finding.Text {
 	if _, unread := c.Unread["Secret"]; unread {
 		return finding.Text{}
 	}
 	n := 0
-	for _, s := range c.Secrets {
-		if h.cluster || slices.Contains(h.scopes, s.Ref.Namespace) {
-			n++
-		}
+	for _, ns := range h.scopes {
+		n += counts[ns]
+	}
+	if h.cluster {
+		n = len(c.Secrets)
 	}
 	return say(": %d at present", "：目前共 %d 个", n)
 }

@@ -11,7 +11,6 @@ import (
 
 // secretUseAnalyzers are the checks of Secrets and storage that take more than one object.
 var secretUseAnalyzers = []Analyzer{
-	{Name: "account-token-secret", Cluster: accountTokenSecret},
 	{Name: "secret-used-by-many", Cluster: secretUsedByMany},
 	{Name: "unused-secret", Cluster: unusedSecret},
 	{Name: "absent-secret-reference", Cluster: absentSecretReference},
@@ -82,26 +81,6 @@ func secretWords(v any, within bool, visit func(namespace, name string)) {
 }
 
 const tokenType = "kubernetes.io/service-account-token"
-
-// accountTokenSecret finds tokens that never expire.
-func accountTokenSecret(ctx *Context, report func(Problem)) {
-	if !ctx.Known("Secret") {
-		return
-	}
-	for _, s := range ctx.Cluster.Secrets {
-		if s.Type != tokenType {
-			continue
-		}
-		account := s.Annotations["kubernetes.io/service-account.name"]
-		p := Problem{Ref: s.Ref, Origin: s.Origin}
-		p.Evidence = []finding.Evidence{{Path: "type", Found: s.Type, Want: "tokens from the TokenRequest API, which expire"}}
-		p.Message = say("%s holds a token of ServiceAccount %s that never expires", "%s 中保存了 ServiceAccount %s 的永久 token", s.Ref, account)
-		if inventory.SystemNamespace(s.Ref.Namespace) {
-			p.Severity = finding.Low
-		}
-		report(p)
-	}
-}
 
 func secretUsedByMany(ctx *Context, report func(Problem)) {
 	limit := int(ctx.number("workloads", 5))

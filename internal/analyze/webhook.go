@@ -21,7 +21,6 @@ type webhook struct {
 	object     *inventory.Object
 	path       string // webhooks[0]
 	name       string
-	failOpen   bool
 	rules      []any
 	namespaces selector.Selector
 	service    inventory.Ref // zero for a URL
@@ -37,9 +36,6 @@ func webhooksOf(c *inventory.Cluster, kind string) []webhook {
 			}
 			w := webhook{object: o, path: inventory.JoinIndex("webhooks", i), name: inventory.Str(m, "name"),
 				rules: inventory.List(m, "rules"), namespaces: selector.Parse(inventory.Map(m, "namespaceSelector"))}
-			policy := inventory.Str(m, "failurePolicy")
-			// The default is Fail in v1 and was Ignore in v1beta1.
-			w.failOpen = policy == "Ignore" || policy == "" && o.APIVersion == admissionGroup+"/v1beta1"
 			if s := inventory.Map(m, "clientConfig", "service"); s != nil {
 				w.service = inventory.Ref{APIVersion: "v1", Kind: "Service", Namespace: inventory.Str(s, "namespace"), Name: inventory.Str(s, "name")}
 			}

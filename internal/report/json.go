@@ -2,15 +2,14 @@ package report
 
 import (
 	"bufio"
-	"encoding/json"
 	"io"
 	"time"
 
 	"stockade.dev/stockade/internal/finding"
 )
 
-// record is a finding with its texts in the language asked for; the other language goes along as "translation", so that
-// a saved document can be shown in both.
+// record is a finding of the document: its texts are in the language asked for, and the other language goes along as
+// "translation", so that a saved document can be shown in both. It is what encoder writes and Read reads.
 type record struct {
 	*finding.Finding
 	Title       string       `json:"title"`
@@ -40,17 +39,6 @@ func otherLang(lang string) string {
 		return "en"
 	}
 	return "zh"
-}
-
-func newRecord(f *finding.Finding, lang string) record {
-	other := otherLang(lang)
-	r := record{Finding: f, Title: f.Title.In(lang), Message: f.Message.In(lang), Remediation: f.Remediation.In(lang),
-		Translation: &translation{Lang: other, Title: f.Title.In(other), Message: f.Message.In(other), Remediation: f.Remediation.In(other)}}
-	for _, m := range f.Mitigations {
-		r.Mitigations = append(r.Mitigations, m.In(lang))
-		r.Translation.Mitigations = append(r.Translation.Mitigations, m.In(other))
-	}
-	return r
 }
 
 // finding gives back the finding of a saved record, which was written in lang or in its translation's opposite.
@@ -91,16 +79,16 @@ func newClause(c finding.Clause) clause {
 // jsonDocument streams the findings document: findings go out as they come, the rest is held to the end.
 type jsonDocument struct {
 	w          *bufio.Writer
-	lang       string
+	enc        *encoder
+	buf        []byte // of one finding, used again
 	n          int
-	header     finding.Header
 	clauses    []clause
 	notScanned []finding.NotScanned
 	err        error
 }
 
 func newJSON(w io.Writer, o Options) finding.Handler {
-	return &jsonDocument{w: bufio.NewWriterSize(w, 1<<16), lang: o.Lang}
+	return &jsonDocument{w: bufio.NewWriterSize(w, 1<<16), enc: newEncoder(o.Lang)}
 }
 
 func (d *jsonDocument) raw(s string) {
@@ -117,23 +105,7 @@ func (d *jsonDocument) value(v any) {
 	d.raw(string(data))
 }
 
-// marshal is json.Marshal without HTML escapes: < and & stand in many texts.
-func marshal(v any) ([]byte, error) {
-	var b bytesBuffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return b[:len(b)-1], nil
-}
-
-type bytesBuffer []byte
-
-func (b *bytesBuffer) Write(p []byte) (int, error) { *b = append(*b, p...); return len(p), nil }
-
 func (d *jsonDocument) Begin(h finding.Header) error {
-	d.header = h
 	d.raw(`{"schema":"` + finding.Schema + `","tool":`)
 	d.value(h.Tool)
 	d.raw(`,"startedAt":`)
@@ -143,12 +115,18 @@ func (d *jsonDocument) Begin(h finding.Header) error {
 }
 
 func (d *jsonDocument) Finding(f *finding.Finding) error {
-	if d.n > 0 {
-		d.raw(",")
+	if d.err != nil {
+		return d.err
 	}
-	d.raw("\n")
+	open := ",\n{"
+	if d.n == 0 {
+		open = "\n{"
+	}
 	d.n++
-	d.value(newRecord(f, d.lang))
+	d.buf, d.err = d.enc.members(append(d.buf[:0], open...), f)
+	if d.err == nil {
+		_, d.err = d.w.Write(append(d.buf, '}'))
+	}
 	return d.err
 }
 
@@ -194,13 +172,13 @@ func (d *jsonDocument) End(finishedAt time.Time, target finding.Target, s findin
 
 // lines is the same document as one record a line, each flushed as it comes.
 type lines struct {
-	w    *bufio.Writer
-	lang string
-	err  error
+	w   *bufio.Writer
+	enc *encoder
+	buf []byte
 }
 
 func newJSONL(w io.Writer, o Options) finding.Handler {
-	return &lines{w: bufio.NewWriter(w), lang: o.Lang}
+	return &lines{w: bufio.NewWriterSize(w, 1<<16), enc: newEncoder(o.Lang)}
 }
 
 // line writes one record: {"type":...} joined with the members of v.
@@ -233,8 +211,15 @@ func (l *lines) Begin(h finding.Header) error {
 	h.StartedAt = h.StartedAt.UTC()
 	return l.line("header", lineHeader{finding.Schema, h})
 }
-func (l *lines) Finding(f *finding.Finding) error { return l.line("finding", newRecord(f, l.lang)) }
-func (l *lines) Clause(c finding.Clause) error    { return l.line("compliance", newClause(c)) }
+func (l *lines) Finding(f *finding.Finding) error {
+	var err error
+	if l.buf, err = l.enc.members(append(l.buf[:0], `{"type":"finding",`...), f); err != nil {
+		return err
+	}
+	l.w.Write(append(l.buf, "}\n"...)) // bufio keeps the first error for Flush
+	return l.w.Flush()
+}
+func (l *lines) Clause(c finding.Clause) error { return l.line("compliance", newClause(c)) }
 func (l *lines) NotScanned(n finding.NotScanned) error {
 	return l.line("notScanned", n)
 }

@@ -102,6 +102,7 @@ type Session struct {
 	engine *Engine
 	scope  scope
 	index  []int
+	within string // stable name of the instruction at hand, "" elsewhere
 }
 
 // Session returns a new session.
@@ -168,6 +169,7 @@ func (s *Session) instructions(o *inventory.Object, rules []*Rule, sink Sink) in
 		s.scope.stage = stage
 		for j, in := range inventory.List(stage, "instructions") {
 			s.scope.instruction = in
+			s.within = itemName(stage) + "/" + itemName(in) + " "
 			path := inventory.JoinIndex(inventory.JoinKey(inventory.JoinIndex("stages", i), "instructions"), j)
 			for _, r := range rules {
 				s.judge(r, in, path, "", sink)
@@ -175,6 +177,7 @@ func (s *Session) instructions(o *inventory.Object, rules []*Rule, sink Sink) in
 			}
 		}
 	}
+	s.within = ""
 	return n
 }
 
@@ -276,7 +279,7 @@ func (s *Session) verdict(r *Rule, root any, path, container, item string, sink 
 
 func (s *Session) hit(r *Rule, root any, path, container, item string, sink Sink) {
 	v := r.Validate
-	h := Hit{Container: container, Path: inventory.JoinPath(path, v.Path), Item: item}
+	h := Hit{Container: container, Path: inventory.JoinPath(path, v.Path), Item: s.within + item}
 	if r.program.found != nil {
 		h.Found = evaluate(r.program.found, &s.scope)
 	} else {
@@ -300,19 +303,29 @@ func itemName(item any) string {
 	case string:
 		return v
 	case map[string]any:
+		if text, ok := v["original"].(string); ok { // an instruction: its text stays when lines move
+			return digest([]byte(text))
+		}
 		var parts []string
 		for _, key := range []string{"kind", "namespace", "name", "key", "mountPath", "path", "role", "container"} {
 			if s, ok := v[key].(string); ok && s != "" {
 				parts = append(parts, key+"="+s)
 			}
 		}
+		if n, ok := v["index"].(int64); ok && len(parts) == 0 { // a stage without a name
+			return fmt.Sprint("stage ", n)
+		}
 		if len(parts) > 0 {
 			return strings.Join(parts, ",")
 		}
 		if data, err := json.Marshal(v); err == nil {
-			sum := sha256.Sum256(data)
-			return hex.EncodeToString(sum[:8])
+			return digest(data)
 		}
 	}
 	return strings.TrimSpace(fmt.Sprint(item))
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }

@@ -247,7 +247,7 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 	if r.cfg.Progress != nil && r.stats.Objects%256 == 0 {
 		r.cfg.Progress(r.stats.Objects)
 	}
-	if o.Origin.File != "" {
+	if o.Origin.File != "" && o.Ref().Group() != "stockade.dev" {
 		inventory.DropNulls(o.Content) // the API server reads "env: null" as no env; live objects have none
 	}
 	added := r.cluster.Add(o)

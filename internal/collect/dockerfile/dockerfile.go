@@ -2,6 +2,13 @@
 // model"). Reading is BuildKit's own parser; what is added here is what a build would know: which value an ARG or ENV has
 // at each instruction, which user and health check a stage inherits, and which programs a shell line starts.
 //
+// Beside what docs/rules.md lists, the model has: of the object, globals (the instructions before the first FROM) and
+// syntax (the build front end that the file asks for); of a stage, key (its name, or its number), image (the outside image
+// at the end of its chain of stages), baseIndex, shipped (its layers are part of the final image), userLine and
+// shown; of an instruction, key (stable when lines move), shown (one line for evidence, secrets masked), interpreter
+// (the SHELL that holds), mounts (RUN --mount, parsed) and commands: what RUN, CMD, ENTRYPOINT and HEALTHCHECK start, each
+// {name, args, env, piped, within, writes, text}. No value is ever null: an ARG without a value is empty in keys.
+//
 // Input is hostile: sizes, nesting and expansion are bounded, an instruction that BuildKit refuses is kept as it was
 // written and reported, and the rest goes on.
 package dockerfile

@@ -52,7 +52,7 @@ var defaultShell = []string{"/bin/sh", "-c"}
 
 func newBuilder(src *source, escape rune) *builder {
 	return &builder{src: src, escape: escape, lint: linter.New(&linter.Config{}), global: (*variables)(nil).inherit(),
-		byName: map[string]*stage{}, keys: map[string]int{}}
+		globals: []any{}, byName: map[string]*stage{}, keys: map[string]int{}}
 }
 
 func (b *builder) warn(line int, code finding.Code, text string) {
@@ -156,11 +156,14 @@ func (b *builder) execute(s *stage, cmd string, in map[string]any) {
 	}
 }
 
-// arguments declares the ARGs of in. One without a default in a stage takes the value of the global ARG of its name.
+// arguments gives the ARGs of in their values. One without any value has none to expand to, which is not the same as an
+// empty one.
 func (b *builder) arguments(in map[string]any, vars *variables) {
 	keys, _ := in["keys"].(map[string]any)
+	args := stringsOf(in["args"])
 	for k, v := range keys {
-		if text, ok := v.(string); ok {
+		text, _ := v.(string)
+		if text != "" || slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, k+"=") }) {
 			vars.args[k] = text
 		}
 	}
@@ -207,7 +210,7 @@ func parseInstruction(node *parser.Node, lint *linter.Linter) (err error) {
 // from begins a stage.
 func (b *builder) from(node *parser.Node) {
 	index := len(b.stages)
-	s := &stage{last: map[string]map[string]any{}, shell: defaultShell}
+	s := &stage{last: map[string]map[string]any{}, shell: defaultShell, instructions: []any{}}
 	args := nodeArgs(node)
 	ref, name := "", ""
 	if len(args) > 0 {
@@ -231,7 +234,7 @@ func (b *builder) from(node *parser.Node) {
 	}
 	s.content = map[string]any{"index": int64(index), "name": name, "key": b.unique("stage " + key), "base": ref, "baseStage": s.base != nil, "image": s.image,
 		"platform": platform, "line": int64(node.StartLine), "endLine": int64(node.EndLine),
-		"original": node.Original, "shown": shown(node.Original)}
+		"shown": shown(node.Original)}
 	if s.base != nil {
 		s.content["baseIndex"] = s.base.content["index"]
 	}
@@ -319,8 +322,8 @@ func (b *builder) pairs(args []string, vars *variables, line int) map[string]any
 	return out
 }
 
-// declared reads ARG: null for one without a default whose value no global ARG gives. A later one on the line sees an
-// earlier one, as global ARGs do.
+// declared reads ARG. One without a default in a stage takes the value of the global ARG of its name, and is empty where
+// there is none. A later one on the line sees an earlier one, as global ARGs do.
 func (b *builder) declared(args []string, vars *variables, inStage bool, line int) map[string]any {
 	out := make(map[string]any, len(args))
 	seen := &variables{env: map[string]string{}, args: map[string]string{}, base: vars}
@@ -332,12 +335,9 @@ func (b *builder) declared(args []string, vars *variables, inStage bool, line in
 			text := b.word(value, seen, line)
 			out[name], seen.args[name] = text, text
 		case inStage:
-			out[name] = nil
-			if v, ok := b.global.args[name]; ok {
-				out[name] = v
-			}
+			out[name] = b.global.args[name]
 		default:
-			out[name] = nil
+			out[name] = ""
 		}
 	}
 	return out

@@ -22,10 +22,10 @@ const maxDepth = 100
 
 // folder is the walk through one folder that the user named.
 type folder struct {
-	w      *walk
-	name   string // as named
-	root   string // absolute, without links
-	repo   string
+	w     *walk
+	name  string // as named
+	root  string // absolute, without links
+	repo  string
 	links []link
 	seen  map[string]bool // real folders walked
 }

@@ -99,6 +99,7 @@ type converter struct {
 	nodes  int
 	depth  int
 	open   map[*yaml.Node]bool // aliases being expanded
+	use    *yaml.Node          // the outermost of them
 	double []syntaxError       // doubled keys, once each
 	seen   map[*yaml.Node]bool // keys in double
 }
@@ -108,11 +109,23 @@ func newConverter(c chunk, lim Limits) *converter {
 }
 
 func (c *converter) err(n *yaml.Node, code finding.Code, format string, args ...any) error {
+	if code == finding.Limit && len(c.open) > 0 {
+		n = c.use
+	}
 	return &valueError{syntaxError{n.Line + c.base, n.Column, fmt.Sprintf(format, args...)}, code, false}
 }
 
 func (c *converter) cycle(n *yaml.Node) error {
 	return &valueError{syntaxError{n.Line + c.base, n.Column, fmt.Sprintf("anchor %q contains itself", n.Value)}, finding.Broken, true}
+}
+
+// expand notes that alias n is being expanded until the function that it returns is called.
+func (c *converter) expand(n *yaml.Node) func() {
+	if len(c.open) == 0 {
+		c.use = n
+	}
+	c.open[n.Alias] = true
+	return func() { delete(c.open, n.Alias) }
 }
 
 // value converts n. last is the last line that n can reach; at may be nil.
@@ -131,8 +144,7 @@ func (c *converter) value(n *yaml.Node, at *place, last int) (any, error) {
 		if c.open[n.Alias] {
 			return nil, c.cycle(n)
 		}
-		c.open[n.Alias] = true
-		defer delete(c.open, n.Alias)
+		defer c.expand(n)()
 		return c.value(n.Alias, at, 0)
 	case yaml.ScalarNode:
 		v, err := scalar(n)
@@ -239,8 +251,7 @@ func (c *converter) merge(m map[string]any, n *yaml.Node, at *place) error {
 		if c.open[target] {
 			return c.cycle(n)
 		}
-		c.open[target] = true
-		defer delete(c.open, target)
+		defer c.expand(n)()
 	}
 	switch {
 	case target.Kind == yaml.MappingNode:

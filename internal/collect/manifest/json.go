@@ -208,13 +208,14 @@ func (j *jsonReader) number() (any, bool) {
 	if !json.Valid([]byte(s)) {
 		return j.fault("a malformed number")
 	}
-	j.pos = i
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		j.pos = i
 		return n, true
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return j.fault("a number out of range")
 	}
+	j.pos = i
 	return f, true
 }

@@ -38,7 +38,7 @@ func Write(ctx context.Context, dst string, src collect.Source, now time.Time) (
 		return nil, err
 	}
 	parent := filepath.Dir(filepath.Clean(dst))
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Input, "", err)
 	}
 	tmp, err := os.MkdirTemp(parent, ".stockade-snapshot-")
@@ -118,7 +118,7 @@ type file struct {
 
 func (w *writer) write(ctx context.Context, src collect.Source, now time.Time) (*Summary, error) {
 	for _, d := range [...]string{objectsDir, nodesDir} {
-		if err := os.MkdirAll(filepath.Join(w.dir, d), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(w.dir, d), 0o700); err != nil {
 			return nil, fault.Wrap(fault.Input, "", err)
 		}
 	}
@@ -149,7 +149,7 @@ func writeJSON(name string, v any) error {
 	if err != nil {
 		return fault.Wrap(fault.Internal, "writing "+name, err)
 	}
-	return os.WriteFile(name, append(data, '\n'), 0o644)
+	return os.WriteFile(name, append(data, '\n'), 0o600)
 }
 
 // object saves one object.
@@ -184,7 +184,7 @@ func (w *writer) create(path string) (*file, error) {
 	if len(w.files) >= most {
 		return nil, fmt.Errorf("more than %d kinds of objects", most)
 	}
-	osFile, err := os.Create(filepath.Join(w.dir, path))
+	osFile, err := os.OpenFile(filepath.Join(w.dir, path), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (w *writer) close() error {
 // pack writes the folder to a tar.zst: snapshot.json first, then objects in the order of reading, so that the archive can
 // be read in one go.
 func pack(dst, dir string, now time.Time) (err error) {
-	f, err := os.Create(dst)
+	f, err := os.OpenFile(dst, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func packFile(t *tar.Writer, dir, name string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	err = t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: st.Size(), ModTime: now.UTC().Truncate(time.Second), Format: tar.FormatPAX})
+	err = t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: st.Size(), ModTime: now.UTC().Truncate(time.Second), Format: tar.FormatPAX})
 	if err != nil {
 		return err
 	}

@@ -8,14 +8,16 @@ import (
 	"stockade.dev/stockade/internal/collect/manifest"
 )
 
-// Bounds of one chart besides those of manifest.Limits.
+// Bounds of one template besides those of manifest.Limits. The large charts of monitoring stacks take some ten thousand
+// steps a template.
 const (
-	maxSteps = 20_000_000 // loop rounds, function calls and includes
-	maxAlloc = 512 << 20  // bytes that functions return, summed up
-	maxValue = 32 << 20   // bytes of one value that is serialised or of one text that is made
+	maxSteps = 3_000_000 // loop rounds, function calls and includes
+	maxAlloc = 256 << 20 // bytes that functions return, summed up
+	maxValue = 32 << 20  // bytes of one value that is serialised or of one text that is made
 )
 
-// budget is what rendering a chart may still take. Once it is used up every further step fails.
+// budget is what rendering may still take: steps and memory by template, output and time by chart. Once it is used up
+// every further step fails.
 type budget struct {
 	ctx    context.Context
 	steps  int
@@ -27,6 +29,9 @@ type budget struct {
 func newBudget(ctx context.Context, lim manifest.Limits) budget {
 	return budget{ctx: ctx, steps: maxSteps, alloc: maxAlloc, output: lim.RenderedBytes, most: lim.RenderedBytes}
 }
+
+// renew gives the next template its own steps and memory.
+func (b *budget) renew() { b.steps, b.alloc = maxSteps, maxAlloc }
 
 func (b *budget) step() error {
 	if b.steps--; b.steps < 0 {

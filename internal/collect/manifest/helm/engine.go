@@ -146,6 +146,7 @@ func (e *engine) render(s *source) (out *output, fail *failure) {
 			out, fail = nil, &failure{s.file, 0, fmt.Sprintf("rendering failed: %v", p), finding.Broken}
 		}
 	}()
+	e.renew()
 	s.scope["Template"] = map[string]any{"Name": s.name, "BasePath": s.base}
 	f := &frame{e: e, name: s.name}
 	if err := e.execute(e.set, f, s.name, s.scope); err != nil {
@@ -207,8 +208,8 @@ func (e *engine) bind(set *template.Template) {
 		weaveInclude:     func(name string, data ...any) (string, error) { return e.include(set, name, first(data)) },
 		weaveStep:        func() (string, error) { return "", e.step() },
 		weaveValue:       e.value,
-		weaveOriginText:  func(at int) string { return e.mark(at, true) },
-		weaveOriginValue: func(at int) string { return e.mark(at, false) },
+		weaveOriginText:  func(at int) (string, error) { return e.mark(at, true) },
+		weaveOriginValue: func(at int) (string, error) { return e.mark(at, false) },
 	})
 }
 
@@ -220,11 +221,12 @@ func first(list []any) any {
 }
 
 // mark notes where the output that follows comes from.
-func (e *engine) mark(at int, text bool) string {
+func (e *engine) mark(at int, text bool) (string, error) {
 	if f := e.frames[len(e.frames)-1]; f.name != "" {
 		f.marks = append(f.marks, origin{f.buf.Len(), at, text})
+		return "", e.charge(48)
 	}
-	return ""
+	return "", nil
 }
 
 // value looks at what an action is about to print. What is missing prints nothing, as in Helm.
@@ -268,32 +270,32 @@ func (w weaver) list(l *parse.ListNode, stepped bool) {
 	}
 	out := make([]parse.Node, 0, 2*len(l.Nodes)+1)
 	if stepped {
-		out = append(out, call(weaveStep))
+		out = append(out, call(l.Pos, weaveStep))
 	}
 	for _, n := range l.Nodes {
 		switch n := n.(type) {
 		case *parse.TextNode:
 			if w.origins {
-				out = append(out, call(weaveOriginText, number(int(n.Pos))))
+				out = append(out, call(n.Pos, weaveOriginText, number(int(n.Pos))))
 			}
 			out = append(out, n)
 		case *parse.ActionNode:
 			if len(n.Pipe.Decl) == 0 {
 				if w.origins {
-					out = append(out, call(weaveOriginValue, number(int(n.Pos))))
+					out = append(out, call(n.Pos, weaveOriginValue, number(int(n.Pos))))
 				}
-				n.Pipe.Cmds = append(n.Pipe.Cmds, command(weaveValue))
+				n.Pipe.Cmds = append(n.Pipe.Cmds, command(n.Pos, weaveValue))
 			}
 			out = append(out, n)
 		case *parse.TemplateNode:
 			if w.origins {
-				out = append(out, call(weaveOriginValue, number(int(n.Pos))))
+				out = append(out, call(n.Pos, weaveOriginValue, number(int(n.Pos))))
 			}
 			args := []parse.Node{&parse.StringNode{NodeType: parse.NodeString, Pos: n.Pos, Quoted: strconv.Quote(n.Name), Text: n.Name}}
 			if n.Pipe != nil {
 				args = append(args, n.Pipe)
 			}
-			out = append(out, call(weaveInclude, args...))
+			out = append(out, call(n.Pos, weaveInclude, args...))
 		default:
 			w.control(n)
 			out = append(out, n)
@@ -317,13 +319,13 @@ func (w weaver) control(n parse.Node) {
 	}
 }
 
-func call(name string, args ...parse.Node) *parse.ActionNode {
-	return &parse.ActionNode{NodeType: parse.NodeAction, Pipe: &parse.PipeNode{NodeType: parse.NodePipe,
-		Cmds: []*parse.CommandNode{command(name, args...)}}}
+func call(at parse.Pos, name string, args ...parse.Node) *parse.ActionNode {
+	return &parse.ActionNode{NodeType: parse.NodeAction, Pos: at, Pipe: &parse.PipeNode{NodeType: parse.NodePipe, Pos: at,
+		Cmds: []*parse.CommandNode{command(at, name, args...)}}}
 }
 
-func command(name string, args ...parse.Node) *parse.CommandNode {
-	return &parse.CommandNode{NodeType: parse.NodeCommand, Args: append([]parse.Node{parse.NewIdentifier(name)}, args...)}
+func command(at parse.Pos, name string, args ...parse.Node) *parse.CommandNode {
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: at, Args: append([]parse.Node{parse.NewIdentifier(name).SetPos(at)}, args...)}
 }
 
 func number(n int) *parse.NumberNode {
@@ -367,7 +369,7 @@ func (e *engine) explain(s *source, err error) failure {
 		}
 		msg = msg[:i]
 	}
-	out.reason = clip(out.reason)
+	out.reason = strings.TrimPrefix(strings.TrimPrefix(clip(out.reason), "error calling fail: "), "error calling required: ")
 	if out.file != s.file {
 		out.reason += " (while rendering " + s.file + ")"
 	}

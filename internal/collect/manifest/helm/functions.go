@@ -246,7 +246,7 @@ func shallow(v reflect.Value) int {
 	case reflect.String:
 		return v.Len()
 	case reflect.Slice:
-		return v.Len() * 16
+		return v.Len() * 48
 	case reflect.Map:
 		return v.Len() * 48
 	}

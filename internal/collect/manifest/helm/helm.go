@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ const (
 
 // maxTime is what rendering one chart may take.
 const maxTime = 30 * time.Second
+
+// maxLimits is how many templates of a chart may hit a limit before the others are left.
+const maxLimits = 3
 
 // Render renders a chart with its default values and the given values files, the later ones winning. chartPath is the
 // folder of the chart, or the name of the archive when archive is not nil. Nothing outside the chart and the values files
@@ -203,6 +207,7 @@ func (r *render) templates(ctx context.Context, c *v2.Chart, top common.Values) 
 	for _, f := range e.parse() {
 		r.problem(f.file, f.line, "template", f.reason, f.code)
 	}
+	limits := 0
 	for _, t := range e.order {
 		if t.broken || !t.produces() {
 			continue
@@ -211,13 +216,17 @@ func (r *render) templates(ctx context.Context, c *v2.Chart, top common.Values) 
 		if fail != nil {
 			r.problem(fail.file, fail.line, "template", fail.reason, fail.code)
 			if fail.code == finding.Limit {
-				return // the limits are those of the chart, not of the template
+				if limits++; limits == maxLimits || ctx.Err() != nil {
+					break
+				}
 			}
 			continue
 		}
 		objs, problems := manifest.ParseRendered(manifest.Rendered{File: t.file, Data: out.text, Template: t.text, Position: out.position}, r.lim)
 		r.objs, r.problems = append(r.objs, objs...), append(r.problems, problems...)
 	}
+	slices.SortStableFunc(r.objs, func(a, b *inventory.Object) int { return strings.Compare(a.Origin.File, b.Origin.File) })
+	slices.SortStableFunc(r.problems, func(a, b manifest.Problem) int { return strings.Compare(a.File, b.File) })
 }
 
 // collect adds the templates of c and its dependencies to the engine, each with the values of its scope, and returns the

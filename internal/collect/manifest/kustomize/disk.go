@@ -34,14 +34,16 @@ type disk struct {
 	bytes              int64
 	reads              int
 	limit              string // the limit that was hit, in words
+	broken             string // what is wrong with a kustomization file; kustomize only says that there is none
 
-	read     map[string][]byte // content by real path
-	lines    map[string][][]byte
-	mu       sync.Mutex
-	left     int      // references left out
-	patches  []string // files that are patches
-	problems []manifest.Problem
-	told     map[string]bool
+	read      map[string][]byte // content by real path
+	lines     map[string][][]byte
+	mu        sync.Mutex
+	left      int      // references left out
+	component bool     // what is built is a component
+	patches   []string // files that are patches
+	problems  []manifest.Problem
+	told      map[string]bool
 }
 
 func newDisk(ctx context.Context, root, dir string, lim manifest.Limits) *disk {
@@ -91,8 +93,12 @@ func (d *disk) inside(name string) (string, error) {
 	return real, nil
 }
 
+// short is a path as seen from the root: nobody needs to know where the root is on this machine.
 func (d *disk) short(name string) string {
-	return strings.TrimPrefix(name, d.root+string(filepath.Separator))
+	if rel, err := filepath.Rel(d.root, name); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.Base(name)
 }
 
 // Exists reports whether a file below the root exists.
@@ -244,13 +250,16 @@ func (d *disk) text(file string, n int) string {
 	return ""
 }
 
-// line returns the first line that has "name: NAME" in a file, where a generator is configured; 1 when there is none.
+// line returns the line of a file that gives a generated object its name; 1 when there is none.
 func (d *disk) line(file, name string) int {
+	best, line := 0, 1
 	for i, l := range d.split(file) {
 		text := strings.TrimLeft(strings.TrimSpace(string(l)), "- ")
-		if rest, ok := strings.CutPrefix(text, "name:"); ok && strings.Trim(strings.TrimSpace(rest), `"'`) == name {
-			return i + 1
+		given, ok := strings.CutPrefix(text, "name:")
+		given = strings.Trim(strings.TrimSpace(given), `"'`)
+		if ok && len(given) > best && strings.Contains(name, given) {
+			best, line = len(given), i+1
 		}
 	}
-	return 1
+	return line
 }

@@ -99,13 +99,17 @@ func (b *build) run() {
 // failure explains why a build failed.
 func (b *build) failure(err error) manifest.Problem {
 	text := strings.ReplaceAll(err.Error(), b.disk.root+string(filepath.Separator), "")
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.ReplaceAll(strings.Join(strings.Fields(text), " "), b.disk.root, ".")
 	if r := []rune(text); len(r) > 400 {
 		text = string(r[:400]) + "..."
 	}
 	switch {
 	case b.disk.limit != "":
 		return b.problem(b.disk.limit, finding.Limit)
+	case b.disk.broken != "":
+		return b.problem(b.disk.broken, finding.Broken)
+	case b.disk.component:
+		return b.problem("it is a component: it is judged where a kustomization uses it", finding.Skipped)
 	case b.disk.left > 0:
 		return b.problem("it cannot be built without what was left out: "+text, finding.Skipped)
 	}
@@ -136,7 +140,7 @@ func (b *build) objects(m resmap.ResMap) error {
 			b.problems = append(b.problems, p)
 		}
 		for _, o := range objs {
-			b.place(o, r, origin)
+			b.place(o, origin)
 			b.objs = append(b.objs, o)
 		}
 	}
@@ -144,7 +148,7 @@ func (b *build) objects(m resmap.ResMap) error {
 }
 
 // place gives o the origin of the resource that it was made from, as far as that is known, or else the kustomization.
-func (b *build) place(o *inventory.Object, r *resource.Resource, from *resource.Origin) {
+func (b *build) place(o *inventory.Object, from *resource.Origin) {
 	own := o.Origin.Suppressions // by annotation; they cover the whole object
 	file := b.disk.kustomization(b.dir)
 	if from != nil && from.Repo == "" {
@@ -155,12 +159,11 @@ func (b *build) place(o *inventory.Object, r *resource.Resource, from *resource.
 			file = filepath.Join(b.dir, from.ConfiguredIn)
 		}
 	}
-	id := r.OrgId()
-	if base := b.base(file, id.Kind, id.Name, id.Namespace); base != nil {
+	if base := b.base(file, o); base != nil {
 		o.Origin = base.Origin
 		o.Origin.Suppressions = slices.Clone(base.Origin.Suppressions)
 	} else {
-		line := b.disk.line(file, id.Name)
+		line := b.disk.line(file, o.Name)
 		o.Origin = inventory.Origin{File: file, Line: line,
 			Locate:  func(string) (int, int) { return line, 1 },
 			Snippet: func(n int) string { return b.disk.text(file, n) }}
@@ -177,8 +180,9 @@ func (b *build) place(o *inventory.Object, r *resource.Resource, from *resource.
 	}
 }
 
-// base finds the object of a resource file that has the name from before the kustomization changed it.
-func (b *build) base(file, kind, name, namespace string) *inventory.Object {
+// base finds the object of a resource file that o was made from. The library does not tell how it was called before a
+// prefix or suffix was added: it is the one of that kind with the longest name that is part of o's.
+func (b *build) base(file string, o *inventory.Object) *inventory.Object {
 	objs, ok := b.bases[file]
 	if !ok {
 		if data, err := b.disk.content(file); err == nil {
@@ -186,12 +190,15 @@ func (b *build) base(file, kind, name, namespace string) *inventory.Object {
 		}
 		b.bases[file] = objs
 	}
-	for _, o := range objs {
-		if o.Kind == kind && o.Name == name && (namespace == "" || o.Namespace == namespace || o.Namespace == "") {
-			return o
+	var best *inventory.Object
+	for _, c := range objs {
+		switch {
+		case c.Kind != o.Kind || c.APIVersion != o.APIVersion || !strings.Contains(o.Name, c.Name):
+		case best == nil, len(c.Name) > len(best.Name), len(c.Name) == len(best.Name) && c.Namespace == o.Namespace:
+			best = c
 		}
 	}
-	return nil
+	return best
 }
 
 // remotePath matches what kustomize would fetch: addresses with a scheme, forced git, GitHub without a scheme, and

@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -32,10 +33,14 @@ var plugins = map[string]bool{"generators": true, "transformers": true, "validat
 func (d *disk) tame(name string, data []byte) ([]byte, error) {
 	var k map[string]any
 	if err := yaml.Unmarshal(data, &k); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.short(name), err)
+		d.broken = fmt.Sprintf("%s: %v", d.short(name), err)
+		return nil, errors.New(d.broken)
 	}
 	if k == nil {
 		return data, nil
+	}
+	if kind, _ := k["kind"].(string); kind == "Component" && filepath.Dir(name) == d.dir {
+		d.component = true
 	}
 	t := &taming{disk: d, file: name}
 	for key, v := range k {
