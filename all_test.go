@@ -37,9 +37,10 @@ var imports = map[string][]string{
 	"collect/manifest/kustomize": {"collect/manifest", "finding", "inventory"},
 	"collect/dockerfile":         {"finding", "inventory"},
 	// evaluation: graphs first, then those who read them
-	"access":     {"inventory"},
-	"reach":      {"inventory"},
-	"analyze":    {"access", "finding", "inventory", "reach"},
+	"selector":   {"inventory"},
+	"access":     {"inventory", "selector"},
+	"reach":      {"inventory", "selector"},
+	"analyze":    {"access", "finding", "inventory", "reach", "selector"},
 	"rule":       {"analyze", "finding", "inventory"},
 	"gatekeeper": {"analyze", "collect/manifest", "finding", "inventory", "rule"},
 	"compliance": {"finding", "rule"},

@@ -19,6 +19,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 2 && os.Args[1] == "once" {
+		if err := once(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	stockade := flag.String("stockade", "bin/stockade", "program to measure")
 	write := flag.String("write", "", "file to write the results to")
 	live := flag.Bool("live", true, "measure against a real API server too")

@@ -125,7 +125,6 @@ func show(l, r []any, i int) string {
 // TestRoles: the role that we ship is enough; a lesser one leaves gaps, and each is told.
 func TestRoles(t *testing.T) {
 	each(t, func(t *testing.T, cp *lab.ControlPlane) {
-		admin := run(t, cp.Kubeconfig(), "scan", "cluster", "-o", "json").document(t)
 		for _, file := range roleFiles(t) {
 			apply(t, cp, file)
 		}
@@ -135,6 +134,7 @@ func TestRoles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		admin := run(t, cp.Kubeconfig(), "scan", "cluster", "-o", "json").document(t)
 		out := run(t, auditor, "scan", "cluster", "-o", "json")
 		d := out.document(t)
 		if out.code != 0 || len(d.Findings) != len(admin.Findings) {

@@ -392,3 +392,44 @@ func TestHoldersIsWho(t *testing.T) {
 		}
 	}
 }
+
+// TestHeldIsHas: the set of capabilities must agree with the grants behind each of them.
+func TestHeldIsHas(t *testing.T) {
+	held := 0
+	for seed := range int64(1500) {
+		g := Build(randomCluster(rand.New(rand.NewSource(seed))))
+		for _, s := range g.Subjects() {
+			caps := g.Held(s)
+			held += len(caps)
+			for c := range capabilities {
+				unlimited := slices.ContainsFunc(g.Has(s, c), func(x Grant) bool { return len(x.Names) == 0 })
+				if unlimited != slices.Contains(caps, c) {
+					t.Fatalf("seed %d: %v holds %v, grants of %d: %v", seed, s, caps, c, g.Has(s, c))
+				}
+			}
+		}
+	}
+	if held < 1000 {
+		t.Errorf("only %d capabilities held", held)
+	}
+}
+
+func TestRulesAndAggregations(t *testing.T) {
+	g := Build(cluster(t, aggregated+crb("b", "top", alice)+nsRole("shop", "r", createPod)+rb("shop", "c", "Role", "r", alice)))
+	user := Subject{Kind: "User", Name: "alice"}
+	if rules := g.Rules(user); len(rules) != 3 { // of leaf, side and loop; the binding in a namespace is left out
+		t.Errorf("%d rules: %v", len(rules), rules)
+	}
+	if !g.Bound(user) || g.Bound(Subject{Kind: "User", Name: "bob"}) {
+		t.Error("alice is bound and bob is not")
+	}
+	var got []string
+	for _, a := range g.Aggregations() {
+		got = append(got, fmt.Sprint(a.Part.Ref.Name, ">", a.Into.Ref.Name, a.Caps))
+	}
+	want := []string{fmt.Sprint("middle>top", []Capability{ReadSecrets}), fmt.Sprint("side>top", []Capability{RunPods}), fmt.Sprint("loop>top", []Capability{ReadSecrets}),
+		fmt.Sprint("leaf>middle", []Capability{ReadSecrets}), fmt.Sprint("middle>loop", []Capability{ReadSecrets})}
+	if !slices.Equal(got, want) {
+		t.Errorf("aggregations %q, want %q", got, want)
+	}
+}

@@ -56,6 +56,11 @@ func TestPathToAdmin(t *testing.T) {
 		{"an account that is not there", nsRole("shop", "r", createPod) + rb("shop", "a", "Role", "r", alice) +
 			crb("m", "cluster-admin", sa("shop", "ghost")), ""},
 		{"patching deployments", nsRole(boss, "r", "[{apiGroups: [apps], resources: [deployments], verbs: [patch]}]") + rb(boss, "a", "Role", "r", alice), toBoss(RunPodAs)},
+		{"patching one deployment that exists", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: dns, namespace: kube-system}\nspec: {template: {spec: {containers: [{name: c, image: i}]}}}\n---\n" +
+			nsRole(boss, "r", "[{apiGroups: [apps], resources: [deployments], verbs: [patch], resourceNames: [dns]}]") + rb(boss, "a", "Role", "r", alice), toBoss(RunPodAs)},
+		{"patching one that does not", nsRole(boss, "r", "[{apiGroups: [apps], resources: [deployments], verbs: [patch], resourceNames: [dns]}]") + rb(boss, "a", "Role", "r", alice), ""},
+		{"exec into a pod with a token of its own", strings.Replace(pod, "serviceAccountName", "automountServiceAccountToken: false, volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: t}}]}}], serviceAccountName", 1) +
+			nsRole(boss, "r", "[{apiGroups: [''], resources: [pods/exec], verbs: [create]}]") + rb(boss, "a", "Role", "r", alice), toBoss(ExecInPod)},
 		{"secrets without tokens", clusterRole("r", "[{apiGroups: [''], resources: [secrets], verbs: [get]}]") + crb("a", "r", alice), ""},
 		{"secrets with tokens", token + clusterRole("r", "[{apiGroups: [''], resources: [secrets], verbs: [list]}]") + crb("a", "r", alice), toBoss(ReadToken)},
 		{"the named token", token + nsRole(boss, "r", "[{apiGroups: [''], resources: [secrets], verbs: [get], resourceNames: [boss-token]}]") + rb(boss, "a", "Role", "r", alice), toBoss(ReadToken)},

@@ -232,6 +232,12 @@ func podSecurityNotEnforced(ctx *Context, report func(Problem)) {
 			return
 		}
 	}
+	if engine := unreadEngine(ctx); engine != "" {
+		if ctx.Undecided != nil {
+			ctx.Undecided("policies of "+engine, "its webhook judges pods, and its policies were not read")
+		}
+		return
+	}
 	names, members := namespacesOf(tenants(c))
 	for _, name := range names {
 		ns := c.Namespaces[name]
@@ -254,6 +260,21 @@ func podSecurityNotEnforced(ctx *Context, report func(Problem)) {
 		}
 		report(p)
 	}
+}
+
+// unreadEngine names a policy engine that stands at the door with policies that are not among the objects; "" for none.
+func unreadEngine(ctx *Context) string {
+	for _, w := range webhooksOf(ctx.Cluster, validatingWebhooks) {
+		if !judgesPods(w.rules) {
+			continue
+		}
+		for _, engine := range []string{"Gatekeeper", "Kyverno"} {
+			if strings.Contains(w.name+" "+w.service.Namespace+" "+w.service.Name, strings.ToLower(engine)) && !slices.Contains(ctx.admission().engines, engine) {
+				return engine
+			}
+		}
+	}
+	return ""
 }
 
 // policyEngineAbsent: nothing in the cluster looks at pods before they are created.
@@ -365,13 +386,14 @@ func namespaceExempt(ctx *Context, report func(Problem)) {
 	}
 	c := ctx.Cluster
 	names, members := namespacesOf(tenants(c))
+	webhooks := webhooksOf(c, validatingWebhooks)
 	for _, name := range names {
 		ns := c.Namespaces[name]
 		if ns == nil {
 			continue
 		}
 		var skipped []string
-		for _, w := range webhooksOf(c, validatingWebhooks) {
+		for _, w := range webhooks {
 			if judgesPods(w.rules) && !w.namespaces.Matches(withName(ns)) {
 				skipped = append(skipped, w.name)
 			}

@@ -88,7 +88,11 @@ func wayText(steps []access.Step) finding.Text {
 		if s.To.Kind != "" {
 			to = access.SubjectString(s.To)
 		}
-		parts = append(parts, stepTexts[s.Kind], finding.Text{EN: " " + to, ZH: " " + to})
+		zh := " " + to
+		if strings.HasSuffix(stepTexts[s.Kind].ZH, "：") {
+			zh = to
+		}
+		parts = append(parts, stepTexts[s.Kind], finding.Text{EN: " " + to, ZH: zh})
 	}
 	return join(parts...)
 }

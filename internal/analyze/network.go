@@ -13,6 +13,11 @@ import (
 
 const networkPolicies = "NetworkPolicy.networking.k8s.io"
 
+// policyKinds are what decides who may talk to whom. The custom ones count as unread only where a cluster serves them.
+var policyKinds = []string{networkPolicies, "AdminNetworkPolicy.policy.networking.k8s.io", "BaselineAdminNetworkPolicy.policy.networking.k8s.io",
+	"ClusterNetworkPolicy.policy.networking.k8s.io", "GlobalNetworkPolicy.crd.projectcalico.org", "NetworkPolicy.crd.projectcalico.org",
+	"CiliumNetworkPolicy.cilium.io", "CiliumClusterwideNetworkPolicy.cilium.io"}
+
 // networkAnalyzers are the checks of what the network leaves open.
 var networkAnalyzers = []Analyzer{
 	{Name: "pod-without-network-policy", Cluster: podWithoutNetworkPolicy},
@@ -40,7 +45,7 @@ func policed(c *inventory.Cluster) []*inventory.Workload {
 }
 
 func podWithoutNetworkPolicy(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) {
+	if !ctx.Known(policyKinds...) {
 		return
 	}
 	for _, w := range policed(ctx.Cluster) {
@@ -56,7 +61,7 @@ func podWithoutNetworkPolicy(ctx *Context, report func(Problem)) {
 }
 
 func networkDirectionOpen(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) {
+	if !ctx.Known(policyKinds...) {
 		return
 	}
 	for _, w := range policed(ctx.Cluster) {
@@ -90,7 +95,7 @@ func policyNames(list []*reach.Policy) []string {
 // namespaceWithoutDefaultDeny looks at each direction: whether a pod that is created now would be isolated, and how many
 // of those present are.
 func namespaceWithoutDefaultDeny(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) {
+	if !ctx.Known(policyKinds...) {
 		return
 	}
 	m := ctx.Reach()
@@ -126,7 +131,7 @@ func namespaceWithoutDefaultDeny(ctx *Context, report func(Problem)) {
 
 // namespaceOpenToOthers finds namespaces whose policies look like a wall and let every namespace in.
 func namespaceOpenToOthers(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) {
+	if !ctx.Known(policyKinds...) {
 		return
 	}
 	m := ctx.Reach()
@@ -174,7 +179,7 @@ func policySelectsNothing(ctx *Context, report func(Problem)) {
 }
 
 func hostNetworkVoidsPolicy(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) {
+	if !ctx.Known(policyKinds...) {
 		return
 	}
 	for _, w := range tenants(ctx.Cluster) {
@@ -230,7 +235,7 @@ func reachable(ctx *Context, report func(Problem), want string, keep func(*inven
 }
 
 func metadataReachable(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) || !onCloud(ctx.Cluster) {
+	if !ctx.Known(policyKinds...) || !onCloud(ctx.Cluster) {
 		return
 	}
 	reachable(ctx, report, "egress that leaves out 169.254.169.254, fd00:ec2::254 and 100.100.100.200",
@@ -268,7 +273,7 @@ func provider(c *inventory.Cluster) string {
 
 // apiServerReachable looks at pods that have no use for the API server: no token, or one without rights of its own.
 func apiServerReachable(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) || !ctx.Known(rbacKinds...) {
+	if !ctx.Known(policyKinds...) || !ctx.Known(rbacKinds...) {
 		return
 	}
 	g := ctx.Access()

@@ -44,6 +44,11 @@ var permissionAnalyzers = []Analyzer{
 // publicGroups are the groups and the user that stand for everybody, or for every pod.
 var publicGroups = map[string]bool{access.Authenticated: true, access.Unauthenticated: true, access.Anonymous: true, access.Accounts: true}
 
+// everyone reports whether a subject stands for everybody, or for every pod of the cluster or of a namespace.
+func everyone(s access.Subject) bool {
+	return s.Kind != "ServiceAccount" && (publicGroups[s.Name] || strings.HasPrefix(s.Name, access.Accounts+":"))
+}
+
 // builtin reports whether a grant is one that Kubernetes, kubeadm or a provider makes for its own components. It must
 // match in every part: an own binding of a system group to cluster-admin is not built in.
 func builtin(g access.Grant) bool {
@@ -198,7 +203,7 @@ func rightHolders(name string, can finding.Text, caps ...access.Capability) Anal
 		g := ctx.Access()
 		all := admins(g)
 		for _, h := range holdings(g, caps...) {
-			if all[h.subject] || publicGroups[h.subject.Name] {
+			if all[h.subject] || everyone(h.subject) {
 				continue
 			}
 			tell(h, can, report)
@@ -235,7 +240,7 @@ func approveRequests(ctx *Context, report func(Problem)) {
 	all := admins(g)
 	for _, h := range holdings(g, access.ApproveRequests) {
 		signers := g.Has(h.subject, access.ApproveSigner)
-		if all[h.subject] || publicGroups[h.subject.Name] || len(signers) == 0 {
+		if all[h.subject] || everyone(h.subject) || len(signers) == 0 {
 			continue
 		}
 		p := h.problem()
@@ -260,7 +265,7 @@ func stealPods(ctx *Context, report func(Problem)) {
 	all := admins(g)
 	for _, h := range holdings(g, access.ChangeNodes) {
 		deletes := g.Has(h.subject, access.DeletePods)
-		if len(deletes) == 0 || deletes[0].Namespace != "" || all[h.subject] || publicGroups[h.subject.Name] {
+		if len(deletes) == 0 || deletes[0].Namespace != "" || all[h.subject] || everyone(h.subject) {
 			continue
 		}
 		h.add(deletes[0])
@@ -278,7 +283,7 @@ func namespaceLabelTampering(ctx *Context, report func(Problem)) {
 	g := ctx.Access()
 	all := admins(g)
 	for _, h := range holdings(g, access.LabelNamespaces) {
-		if !all[h.subject] && !publicGroups[h.subject.Name] {
+		if !all[h.subject] && !everyone(h.subject) {
 			tell(h, join(say("change the labels of namespaces that decide what is enforced (", "修改决定安全策略的命名空间标签（"), list(labels), say(")", "）")), report)
 		}
 	}
@@ -292,8 +297,7 @@ func publicGroupRights(ctx *Context, report func(Problem)) {
 	for _, d := range dangers {
 		for _, h := range holdings(g, d.cap) {
 			name := h.subject.Name
-			if h.subject.Kind == "ServiceAccount" || seen[h.subject] ||
-				!publicGroups[name] && !strings.HasPrefix(name, access.Accounts+":") {
+			if seen[h.subject] || !everyone(h.subject) {
 				continue
 			}
 			seen[h.subject] = true

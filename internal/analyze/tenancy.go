@@ -110,7 +110,7 @@ func customResources(g *access.Graph, s access.Subject, all map[access.Subject]b
 // agentSandboxOpen looks at the pods of agent sandboxes, which run code that nobody wrote: they should reach only what
 // they are given.
 func agentSandboxOpen(ctx *Context, report func(Problem)) {
-	if !ctx.Known(networkPolicies) {
+	if !ctx.Known(policyKinds...) {
 		return
 	}
 	for _, w := range ctx.Cluster.Workloads {

@@ -29,6 +29,7 @@ type Map struct {
 	byLabel   *selector.Index // of namespaces
 	chosen    map[string][]int32
 	admin     []*adminPolicy
+	foreign   []foreignPolicy
 	probes    []probe
 	services  map[inventory.Ref]*Service
 	published [][]Exposure
@@ -49,6 +50,8 @@ type state struct {
 	probes uint32 // that NetworkPolicies allow, when they isolate egress
 	admin  [2]verdicts
 	base   [2]verdicts
+	// foreign: a policy of Calico or Cilium isolates it.
+	foreign [2]bool
 }
 
 type direction struct {
@@ -59,7 +62,7 @@ type direction struct {
 
 // Side is one direction of a workload.
 type Side struct {
-	Isolated bool      // a NetworkPolicy selects the workload for this direction
+	Isolated bool      // a policy selects the workload for this direction
 	Open     Peers     // whom it is left open to, admin policies considered
 	Count    int       // NetworkPolicies that select it
 	Policies []*Policy // the first three of them
@@ -93,6 +96,8 @@ func Build(c *inventory.Cluster) *Map {
 	for _, s := range m.spaces {
 		m.applyPolicies(s)
 	}
+	m.foreign = parseForeign(c)
+	m.applyForeign()
 	m.applyAdmin()
 	m.publish()
 	return m
@@ -268,7 +273,7 @@ const inCluster = AllNamespaces | SomeNamespaces | OwnNamespace | SomePods
 
 func (m *Map) side(st *state, d Direction) Side {
 	n := &st.dir[d]
-	s := Side{Isolated: n.policies > 0, Count: int(n.policies), Open: n.open}
+	s := Side{Isolated: n.policies > 0 || st.foreign[d], Count: int(n.policies), Open: n.open}
 	for i := range min(n.policies, 3) {
 		s.Policies = append(s.Policies, m.Policies[n.first[i]])
 	}
@@ -305,7 +310,7 @@ func (st *state) reaches(i int) bool {
 	if v := &st.admin[Egress]; v.decided&bit != 0 && v.passed&bit == 0 {
 		return v.allowed&bit != 0
 	}
-	if st.dir[Egress].policies > 0 {
+	if st.dir[Egress].policies > 0 || st.foreign[Egress] {
 		return st.probes&bit != 0
 	}
 	if v := &st.base[Egress]; v.decided&bit != 0 {
@@ -330,12 +335,15 @@ func (m *Map) DefaultDeny(namespace string, d Direction) []*Policy {
 	return out
 }
 
-// BaselineDeny reports whether a baseline or admin policy denies a direction to all pods of a namespace that nothing
-// else allows.
+// BaselineDeny reports whether a baseline or admin policy, or one of Calico or Cilium, denies a direction to all pods of a
+// namespace that nothing else allows.
 func (m *Map) BaselineDeny(namespace string, d Direction) bool {
 	at, ok := m.spaceAt[namespace]
 	if !ok {
 		return false
+	}
+	if m.foreignDeny(m.spaces[at], d) {
+		return true
 	}
 	for _, p := range m.admin {
 		if !p.pods.Everything() || !p.namespaces.Matches(m.spaces[at].labels) {

@@ -126,6 +126,69 @@ func TestSides(t *testing.T) {
 	}
 }
 
+func TestExpression(t *testing.T) {
+	labels := map[string]string{"app": "web", "example.com/tier": "front-1"}
+	for text, want := range map[string]bool{
+		"": true, "all()": true, " all() ": true, "app == 'web'": true, `app == "web"`: true, "app != 'web'": false, "zone != 'a'": true,
+		"has(app)": true, "!has(app)": false, "has(zone)": false, "app in {'db', 'web'}": true, "app not in {'db'}": true, "zone in {'a'}": false,
+		"app == 'web' && has(example.com/tier)": true, "app == 'db' || app == 'web'": true, "!(app == 'db') && (has(zone) || has(app))": true,
+		"example.com/tier starts with 'front'": true, "example.com/tier ends with '2'": false, "app contains 'e'": true, "global()": false,
+		"app ==": false, "app = 'web'": false, "(app == 'web'": false, "app == 'web": false, "app == 'web' extra": false, "in {'a'": false,
+		strings.Repeat("(", 5000) + "has(app)": false, strings.Repeat("!", 5000) + "has(app)": false,
+	} {
+		if got := parseExpression(text).match(labels); got != want {
+			t.Errorf("%.60s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// FuzzExpression: no text may stop the parser.
+func FuzzExpression(f *testing.F) {
+	f.Add("app == 'web' && !(has(x) || y not in {'a', \"b\"})")
+	f.Fuzz(func(t *testing.T, text string) {
+		e := parseExpression(text)
+		if e.match(nil) && e.match(map[string]string{"a": "b"}) != e.match(map[string]string{"a": "b"}) {
+			t.Error("not a function")
+		}
+	})
+}
+
+func TestForeignPolicies(t *testing.T) {
+	calico := func(kind, meta, spec string) string {
+		return "---\napiVersion: crd.projectcalico.org/v1\nkind: " + kind + "\nmetadata: {" + meta + "}\nspec: " + spec + "\n"
+	}
+	cilium := func(kind, meta, spec string) string {
+		return "---\napiVersion: cilium.io/v2\nkind: " + kind + "\nmetadata: {" + meta + "}\nspec: " + spec + "\n"
+	}
+	for _, tt := range []struct {
+		name, text string
+		in, out    bool
+		deny       bool // every pod, both directions
+	}{
+		{"global default deny", calico("GlobalNetworkPolicy", "name: default.deny", "{selector: all(), types: [Ingress, Egress]}"), true, true, true},
+		{"by namespace", calico("GlobalNetworkPolicy", "name: d", "{namespaceSelector: \"kubernetes.io/metadata.name not in {'kube-system', 'shop'}\", types: [Ingress, Egress]}"), false, false, false},
+		{"by label", calico("NetworkPolicy", "name: d, namespace: shop", "{selector: \"app == 'web'\", ingress: [{action: Allow}]}"), true, false, false},
+		{"other namespace", calico("NetworkPolicy", "name: d, namespace: bank", "{selector: all()}"), false, false, false},
+		{"cilium", cilium("CiliumNetworkPolicy", "name: d, namespace: shop", "{endpointSelector: {matchLabels: {'k8s:app': web}}, egress: [{toEntities: [cluster]}]}"), false, true, false},
+		{"cilium other pods", cilium("CiliumNetworkPolicy", "name: d, namespace: shop", "{endpointSelector: {matchLabels: {app: db}}, egress: [{}]}"), false, false, false},
+		{"cilium wide", cilium("CiliumClusterwideNetworkPolicy", "name: d", "{endpointSelector: {matchLabels: {'k8s:io.kubernetes.pod.namespace': shop}}, ingress: [{}], egress: [{}]}"), true, true, false},
+		{"cilium without default deny", cilium("CiliumClusterwideNetworkPolicy", "name: d", "{endpointSelector: {}, enableDefaultDeny: {egress: false}, ingress: [{}], egress: [{}]}"), true, false, false},
+		{"cilium everything", cilium("CiliumClusterwideNetworkPolicy", "name: d", "{endpointSelector: {}, ingress: [{}], egressDeny: [{}]}"), true, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := cluster(t, strings.TrimPrefix(pod("shop", "web", "app: web")+tt.text, "---\n"))
+			m := Build(c)
+			r := m.Of(c.Workloads[0])
+			if r.Ingress.Isolated != tt.in || r.Egress.Isolated != tt.out || r.APIServer == tt.out || (len(r.Metadata) > 0) == tt.out {
+				t.Errorf("ingress %v, egress %v, API server %v; want isolated %v, %v", r.Ingress, r.Egress, r.APIServer, tt.in, tt.out)
+			}
+			if deny := m.BaselineDeny("shop", Ingress) && m.BaselineDeny("shop", Egress); deny != tt.deny {
+				t.Errorf("denies by default: %v, want %v", deny, tt.deny)
+			}
+		})
+	}
+}
+
 func TestProbes(t *testing.T) {
 	const api = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: kubernetes, namespace: default}\naddressType: IPv4\nendpoints: [{addresses: [10.9.0.5]}]\nports: [{port: 6443}]\n"
 	web := pod("shop", "web", "app: web")
@@ -147,6 +210,8 @@ func TestProbes(t *testing.T) {
 		{"pods do not include it", policy("shop", "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}}]}]}"), nil, false},
 		{"an admin denies it", admin("AdminNetworkPolicy", "a", 5, "egress: [{action: Deny, to: [{networks: [169.254.169.254/32, 'fd00:ec2::254/128', 100.100.100.200/32]}]}]"), nil, true},
 		{"an admin denies all ports but web", admin("AdminNetworkPolicy", "a", 5, "egress: [{action: Allow, to: [{networks: [169.254.0.0/16]}], ports: [{portNumber: {port: 80, protocol: TCP}}]}, {action: Deny, to: [{networks: [0.0.0.0/0, '::/0']}]}]"), all[:1], false},
+		{"protocols of the successor kind", strings.Replace(admin("ClusterNetworkPolicy", "a", 5, "tier: Admin, egress: [{action: Deny, to: [{networks: [169.254.169.254/32]}], protocols: [{tcp: {destinationPort: {range: {start: 1, end: 1024}}}}]}, {action: Deny, to: [{networks: ['fd00:ec2::254/128']}], protocols: [{tcp: {destinationPort: {number: 443}}}]}]"), "v1alpha1", "v1alpha2", 1), all[1:], true},
+		{"a range of ports of an admin", admin("AdminNetworkPolicy", "a", 5, "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}], ports: [{portRange: {protocol: TCP, start: 6000, end: 7000}}]}]"), all, false},
 		{"a baseline denies it", admin("BaselineAdminNetworkPolicy", "default", 0, "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]"), all[1:2], false},
 		{"the host's network", "---\napiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {hostNetwork: true, containers: [{name: c, image: i}]}\n" + policy("shop", "{podSelector: {}, policyTypes: [Egress]}"), all, true},
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"stockade.dev/stockade/internal/finding"
 )
@@ -23,6 +24,36 @@ func newCSV(w io.Writer, o Options) finding.Handler {
 	return &csvReport{w: csv.NewWriter(w), raw: w, lang: o.Lang}
 }
 
+// The columns of a row, by place.
+const (
+	csvRecord = iota
+	csvSeverity
+	csvStatus
+	csvRule
+	csvRuleID
+	csvRisk
+	csvKind
+	csvCluster
+	csvNamespace
+	csvResourceKind
+	csvName
+	csvContainer
+	csvFile
+	csvLine
+	csvColumn
+	csvTitle
+	csvMessage
+	csvPath
+	csvFound
+	csvWant
+	csvRemediation
+	csvReferences
+	csvFingerprint
+	csvSuppressedBy
+	csvReason
+	csvWidth
+)
+
 var csvColumns = []string{"record", "severity", "status", "rule", "ruleId", "risk", "kind", "cluster", "namespace", "resourceKind", "name", "container",
 	"file", "line", "column", "title", "message", "path", "found", "want", "remediation", "references", "fingerprint", "suppressedBy", "reason"}
 
@@ -33,15 +64,21 @@ func (c *csvReport) Begin(finding.Header) error {
 	return c.w.Write(csvColumns)
 }
 
-// cell disarms text that a spreadsheet would run as a formula; names and values come from the scanned objects.
+// cell disarms text that a spreadsheet would run as a formula: names and values come from the scanned objects. Blanks before
+// the sign do not stop a spreadsheet, and its wide forms count in East Asian settings.
 func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
+	s = plain(s)
+	trimmed := strings.TrimLeft(s, " \u00a0\u3000")
+	if first, _ := utf8.DecodeRuneInString(trimmed); !strings.ContainsRune("=+-@＝＋－＠", first) {
+		return s
 	}
-	return s
+	if _, err := strconv.ParseFloat(s, 64); err == nil && s[0] == '-' {
+		return s // a negative number
+	}
+	return "'" + s
 }
 
-func (c *csvReport) row(cells ...string) error {
+func (c *csvReport) row(cells []string) error {
 	for i := range cells {
 		cells[i] = cell(cells[i])
 	}
@@ -50,27 +87,34 @@ func (c *csvReport) row(cells ...string) error {
 
 func (c *csvReport) Finding(f *finding.Finding) error {
 	r := f.Resource
-	path, found, want := "", "", ""
+	row := make([]string, csvWidth)
+	row[csvRecord], row[csvSeverity], row[csvStatus] = "finding", string(f.Severity), string(f.Status)
+	row[csvRule], row[csvRuleID], row[csvRisk], row[csvKind] = f.Rule, f.RuleID, f.Risk, string(f.Kind)
+	row[csvCluster], row[csvNamespace], row[csvResourceKind], row[csvName] = r.Cluster, r.Namespace, r.Kind, r.Name
+	row[csvContainer], row[csvFile], row[csvLine], row[csvColumn] = r.Container, r.File, number(r.Line), number(r.Column)
+	row[csvTitle], row[csvMessage], row[csvRemediation] = f.Title.In(c.lang), f.Message.In(c.lang), f.Remediation.In(c.lang)
 	if len(f.Evidence) > 0 {
-		path, found, want = f.Evidence[0].Path, compact(f.Evidence[0].Found), compact(f.Evidence[0].Want)
+		e := f.Evidence[0]
+		row[csvPath], row[csvFound], row[csvWant] = e.Path, compact(e.Found), compact(e.Want)
 	}
-	by, reason := "", ""
-	if f.Suppression != nil {
-		by, reason = f.Suppression.By, f.Suppression.Reason
+	row[csvReferences], row[csvFingerprint] = strings.Join(f.References, " "), f.Fingerprint
+	if s := f.Suppression; s != nil {
+		row[csvSuppressedBy], row[csvReason] = s.By, s.Reason
 	}
-	return c.row("finding", string(f.Severity), string(f.Status), f.Rule, f.RuleID, f.Risk, string(f.Kind), r.Cluster, r.Namespace, r.Kind, r.Name,
-		r.Container, r.File, number(r.Line), number(r.Column), f.Title.In(c.lang), f.Message.In(c.lang), path, found, want,
-		f.Remediation.In(c.lang), strings.Join(f.References, " "), f.Fingerprint, by, reason)
+	return c.row(row)
 }
 
+// compact is a value on one line: text as it is, the rest as JSON.
 func compact(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
 	case string:
 		return v
+	case json.Number:
+		return v.String()
 	}
-	data, err := json.Marshal(v)
+	data, err := marshal(v)
 	if err != nil {
 		return ""
 	}
@@ -85,15 +129,16 @@ func number(n int) string {
 }
 
 func (c *csvReport) Clause(v finding.Clause) error {
-	row := make([]string, len(csvColumns))
-	row[0], row[2], row[3], row[4], row[15], row[24] = "compliance", string(v.Status), v.Framework, v.Clause, v.Title.In(c.lang), v.Reason.In(c.lang)
-	return c.row(row...)
+	row := make([]string, csvWidth)
+	row[csvRecord], row[csvStatus], row[csvRule], row[csvRuleID] = "compliance", string(v.Status), v.Framework, v.Clause
+	row[csvTitle], row[csvReason] = v.Title.In(c.lang), v.Reason.In(c.lang)
+	return c.row(row)
 }
 
 func (c *csvReport) NotScanned(n finding.NotScanned) error {
-	row := make([]string, len(csvColumns))
-	row[0], row[2], row[10], row[16], row[24] = "notScanned", string(n.Code), n.Target, n.What, n.Reason
-	return c.row(row...)
+	row := make([]string, csvWidth)
+	row[csvRecord], row[csvStatus], row[csvName], row[csvMessage], row[csvReason] = "notScanned", string(n.Code), n.Target, n.What, n.Reason
+	return c.row(row)
 }
 
 func (c *csvReport) End(time.Time, finding.Target, finding.Stats) error {

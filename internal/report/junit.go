@@ -1,9 +1,11 @@
 package report
 
 import (
+	"bufio"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"stockade.dev/stockade/internal/finding"
@@ -14,7 +16,8 @@ import (
 type junit struct {
 	w      io.Writer
 	opt    Options
-	target finding.Target
+	words  words
+	dir    string
 	start  time.Time
 	suites []*junitSuite
 	byName map[string]*junitSuite
@@ -57,11 +60,11 @@ type junitDetail struct {
 }
 
 func newJUnit(w io.Writer, o Options) finding.Handler {
-	return &junit{w: w, opt: o, byName: map[string]*junitSuite{}}
+	return &junit{w: w, opt: o, words: wordsIn(o.Lang), dir: o.dir(), byName: map[string]*junitSuite{}}
 }
 
 func (j *junit) Begin(h finding.Header) error {
-	j.target, j.start = h.Target, h.StartedAt
+	j.start = h.StartedAt
 	return nil
 }
 
@@ -85,66 +88,89 @@ func (j *junit) add(suite string, c junitCase) {
 }
 
 func (j *junit) Finding(f *finding.Finding) error {
-	lang := j.opt.Lang
-	c := junitCase{Name: fmt.Sprintf("%s %s", f.Rule, object(f.Resource)), Class: f.Rule, File: f.Resource.File, Line: f.Resource.Line}
-	if f.Suppression != nil {
-		c.Skipped = &junitDetail{Message: f.Suppression.By + ": " + f.Suppression.Reason}
-	} else {
-		c.Failure = &junitDetail{Message: f.Message.In(lang), Type: string(f.Severity),
-			Text: fmt.Sprintf("%s\n%s\n%s", place(f.Resource), f.Message.In(lang), f.Remediation.In(lang))}
+	lang, r := j.opt.Lang, f.Resource
+	r.File = relative(r.File, j.dir)
+	name := plain(f.Rule + " " + object(r))
+	if r.Container != "" {
+		name += plain(" " + r.Container)
 	}
-	suite := f.Resource.File
+	c := junitCase{Name: name, Class: plain(f.Rule), File: plain(r.File), Line: r.Line}
+	if s := f.Suppression; s != nil {
+		c.Skipped = &junitDetail{Message: plain(strings.TrimSuffix(s.By+": "+s.Reason, ": "))}
+	} else {
+		text := []string{place(r), plain(f.Message.In(lang))}
+		for _, m := range f.Mitigations {
+			text = append(text, plain(m.In(lang)))
+		}
+		if fix := f.Remediation.In(lang); fix != "" {
+			text = append(text, plain(fix))
+		}
+		c.Failure = &junitDetail{Message: plain(f.Message.In(lang)), Type: string(f.Severity), Text: strings.Join(text, "\n")}
+	}
+	suite := plain(r.File)
 	if suite == "" {
-		suite = orDash(f.Resource.Namespace)
+		suite = plain(r.Namespace)
+	}
+	if suite == "" {
+		suite = j.words.clusterWide
 	}
 	j.add(suite, c)
 	return nil
 }
 
 func (j *junit) Clause(c finding.Clause) error {
-	out := junitCase{Name: c.Clause + " " + c.Title.In(j.opt.Lang), Class: c.Framework}
+	out := junitCase{Name: plain(c.Clause + " " + c.Title.In(j.opt.Lang)), Class: plain(c.Framework)}
 	switch c.Status {
 	case finding.Fail:
-		out.Failure = &junitDetail{Message: fmt.Sprintf("%d", len(c.Findings)), Type: "compliance"}
+		out.Failure = &junitDetail{Message: j.words.failed(len(c.Findings)), Type: "compliance", Text: strings.Join(c.Findings, "\n")}
 	case finding.Manual, finding.NotApplicable:
-		out.Skipped = &junitDetail{Message: c.Reason.In(j.opt.Lang)}
+		message := j.words.clause[c.Status]
+		if why := c.Reason.In(j.opt.Lang); why != "" {
+			message += ": " + plain(why)
+		}
+		out.Skipped = &junitDetail{Message: message}
 	}
-	j.add(c.Framework, out)
+	j.add(plain(c.Framework), out)
 	return nil
 }
 
 func (j *junit) NotScanned(n finding.NotScanned) error {
-	c := junitCase{Name: n.Target + ": " + n.What, Class: "not-scanned"}
-	detail := &junitDetail{Message: n.Reason, Type: string(n.Code)}
+	c := junitCase{Name: plain(n.Target + ": " + n.What), Class: "not-scanned"}
+	detail := &junitDetail{Message: plain(n.Reason), Type: string(n.Code)}
 	if n.Code.Blocking() {
 		c.Error = detail
 	} else {
 		c.Skipped = detail
 	}
-	j.add("not scanned", c)
+	j.add(j.words.notScanned, c)
 	return nil
 }
 
 func (j *junit) End(at time.Time, t finding.Target, s finding.Stats) error {
-	doc := junitSuites{Name: "stockade " + t.Kind + " " + t.Name, Time: fmt.Sprintf("%.3f", at.Sub(j.start).Seconds())}
 	if len(j.suites) == 0 {
-		j.add(orDash(t.Name), junitCase{Name: fmt.Sprintf("%d objects, %d rules", s.Objects, s.Rules), Class: "stockade"})
+		j.add(orDash(plain(t.Name)), junitCase{Name: fmt.Sprintf(j.words.clean, s.Objects, s.Rules), Class: "stockade"})
 	}
+	doc := junitSuites{Name: plain("stockade " + t.Kind + " " + t.Name), Time: fmt.Sprintf("%.3f", max(0, at.Sub(j.start).Seconds())), Suites: j.suites}
 	for _, v := range j.suites {
 		doc.Tests += v.Tests
 		doc.Failures += v.Failures
 		doc.Errors += v.Errors
 		doc.Skipped += v.Skipped
 	}
-	doc.Suites = j.suites
-	if _, err := io.WriteString(j.w, xml.Header); err != nil {
-		return err
-	}
-	enc := xml.NewEncoder(j.w)
+	out := bufio.NewWriter(j.w)
+	out.WriteString(xml.Header) // bufio keeps the first error for Flush
+	enc := xml.NewEncoder(out)
 	enc.Indent("", " ")
 	if err := enc.Encode(doc); err != nil {
 		return err
 	}
-	_, err := io.WriteString(j.w, "\n")
-	return err
+	out.WriteByte('\n')
+	return out.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }

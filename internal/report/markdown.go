@@ -1,92 +1,140 @@
 package report
 
 import (
-	"bufio"
+	"bytes"
 	"fmt"
 	"io"
-	"sort"
 	"strings"
 	"time"
 
 	"stockade.dev/stockade/internal/finding"
 )
 
-// markdown writes a summary for a merge request or a wiki: counts, the rules broken with their first places, compliance,
-// what was not scanned.
+// markdown writes a summary for a merge request or a wiki: counts, compliance, the rules broken with their first places, what
+// was not scanned. Code hosts refuse comments of more than 65,536 characters, so the later rules are told in a line each,
+// and then only counted.
 type markdown struct {
-	*tableReport
-	out *bufio.Writer
+	overview
+	w   io.Writer
+	buf bytes.Buffer
 }
+
+// Sizes, in bytes, from which rules are told in a line, are only counted, and what was not scanned is cut.
+const (
+	markdownFull  = 36_000
+	markdownRules = 52_000
+	markdownMost  = 60_000
+)
+
+// longestMarkdown is how many columns of one foreign text the summary shows.
+const longestMarkdown = 400
 
 func newMarkdown(w io.Writer, o Options) finding.Handler {
-	t, _ := newTable(io.Discard, o).(*tableReport)
-	return &markdown{t, bufio.NewWriter(w)}
+	return &markdown{overview: newOverview(o.Lang), w: w}
 }
 
-// escape keeps foreign text from becoming markup or breaking a table's row.
-var escape = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "`", "'", "#", `\#`)
+// marks keeps foreign text from becoming markup, breaking a table's row, or calling people by @name.
+var marks = strings.NewReplacer(`\`, `\\`, "&", "&amp;", "<", "&lt;", ">", "&gt;", "|", `\|`, "*", `\*`, "_", `\_`, "~", `\~`, "$", `\$`,
+	"[", `\[`, "]", `\]`, "`", "\\`", "#", `\#`, "@", "@<!-- -->")
+
+func markdownText(s string) string { return marks.Replace(clip(plain(s), longestMarkdown)) }
+
+// markdownCode sets s as code: the fence is longer than any run of backticks in s, and a bar is safe outside of tables only.
+func markdownCode(s string) string {
+	s = clip(plain(s), longestMarkdown)
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if len(fence) > 1 || s == "" {
+		s = " " + s + " "
+	}
+	return fence + s + fence
+}
+
+func (m *markdown) put(format string, args ...any) { fmt.Fprintf(&m.buf, format+"\n", args...) }
 
 func (m *markdown) End(_ time.Time, target finding.Target, s finding.Stats) error {
-	w, lang := m.words, m.opt.Lang
-	sort.SliceStable(m.order, func(i, j int) bool { return m.order[i].severity.Rank() > m.order[j].severity.Rank() })
-	p := func(format string, args ...any) { fmt.Fprintf(m.out, format+"\n", args...) }
-	p("# Stockade: %s\n", escape.Replace(plain(target.Name)))
-	counts, total := map[finding.Severity]int{}, 0
-	for _, g := range m.order {
-		for _, f := range g.findings {
-			counts[f.Severity]++
-			total++
-		}
-	}
+	m.sort()
+	w := m.words
+	m.put("# Stockade: %s\n", markdownText(targetName(target)))
 	var head, rule, row []string
 	for _, sev := range finding.Severities {
-		head, rule, row = append(head, w.severity[sev]), append(rule, "---:"), append(row, fmt.Sprint(counts[sev]))
+		head, rule, row = append(head, w.severity[sev]), append(rule, "---:"), append(row, fmt.Sprint(m.counts[sev]))
 	}
-	p("| %s |\n| %s |\n| %s |\n", strings.Join(head, " | "), strings.Join(rule, " | "), strings.Join(row, " | "))
-	for _, g := range m.order {
-		f := g.first
-		p("## %s: %s\n\n`%s` %s\n", w.severity[g.severity], escape.Replace(plain(f.Title.In(lang))), f.Rule, f.RuleID)
-		for i, v := range g.findings {
-			if i == shown {
-				p("- "+w.more, len(g.findings)-shown, f.Rule)
+	m.put("| %s |\n| %s |\n| %s |\n", strings.Join(head, " | "), strings.Join(rule, " | "), strings.Join(row, " | "))
+	m.frameworkTable()
+	m.rules()
+	if len(m.notScanned) > 0 {
+		m.put("## %s\n", w.notScanned)
+		for i, g := range m.notScanned {
+			if i == shownReasons || m.buf.Len() > markdownMost {
+				m.put("- … %s", fmt.Sprintf(w.others, len(m.notScanned)-i))
 				break
 			}
-			p("- `%s` %s", strings.ReplaceAll(place(v.Resource), "`", "'"), escape.Replace(plain(v.Message.In(lang))))
+			m.put("- %s", markdownText(g.line(w)))
 		}
-		p("\n%s %s\n", w.fix, escape.Replace(plain(f.Remediation.In(lang))))
+		m.put("")
 	}
-	m.frameworkTable(p)
-	if len(m.notScanned) > 0 {
-		p("## %s\n", w.notScanned)
-		for _, n := range m.notScanned {
-			p("- %s", escape.Replace(plain(fmt.Sprintf("%s: %s: %s (%s)", n.Target, n.What, n.Reason, n.Code))))
-		}
-		p("")
+	if _, sum := m.accepted(); sum > 0 {
+		m.put(w.suppressed+"\n", sum)
 	}
-	if s.Suppressed > 0 {
-		p(w.suppressed+"\n", s.Suppressed)
-	}
-	p(w.stats, total, s.Objects, s.Rules, s.Checks, float64(s.DurationMs)/1000)
-	return m.out.Flush()
+	m.put("%s", w.stats(m.total, s))
+	_, err := m.w.Write(m.buf.Bytes())
+	return err
 }
 
-func (m *markdown) frameworkTable(p func(string, ...any)) {
+func (m *markdown) rules() {
+	brief := false
+	for i, g := range m.order {
+		f := g.first[0]
+		if m.buf.Len() > markdownRules {
+			m.put("- "+m.words.moreRules, len(m.order)-i)
+			break
+		}
+		if m.buf.Len() > markdownFull {
+			m.put("- %s: %s %s (%d)", m.words.severity[g.severity], markdownText(f.Title.In(m.lang)), markdownCode(f.Rule), g.total)
+			brief = true
+			continue
+		}
+		m.rule(g)
+	}
+	if brief {
+		m.put("")
+	}
+}
+
+func (m *markdown) rule(g *ruleGroup) {
+	f := g.first[0]
+	m.put("## %s: %s\n\n%s %s\n", m.words.severity[g.severity], markdownText(f.Title.In(m.lang)), markdownCode(f.Rule), markdownText(f.RuleID))
+	for _, v := range g.first {
+		m.put("- %s %s", markdownCode(place(v.Resource)), markdownText(v.Message.In(m.lang)))
+		for _, note := range v.Mitigations {
+			m.put("  - %s", markdownText(note.In(m.lang)))
+		}
+	}
+	if n := g.total - len(g.first); n > 0 {
+		m.put("- "+m.words.more, n, markdownCode(f.Rule))
+	}
+	if fix := f.Remediation.In(m.lang); fix != "" {
+		m.put("\n**%s** %s", m.words.fix, markdownText(fix))
+	}
+	m.put("")
+}
+
+func (m *markdown) frameworkTable() {
 	if len(m.frameworks) == 0 {
 		return
 	}
 	w := m.words
-	p("## %s\n\n| %s | %s | %s | %s | %s | %s |\n|---|---:|---:|---:|---:|---:|", w.compliance, w.framework, w.score, w.clause[finding.Pass],
-		w.clause[finding.Fail], w.clause[finding.Manual], w.clause[finding.NotApplicable])
-	for _, id := range m.frameworks {
-		n := map[finding.ClauseStatus]int{}
-		for _, c := range m.clauses[id] {
-			n[c.Status]++
-		}
-		score := "-"
-		if v := finding.Score(m.clauses[id]); v >= 0 {
-			score = fmt.Sprintf("%d%%", v)
-		}
-		p("| %s | %s | %d | %d | %d | %d |", id, score, n[finding.Pass], n[finding.Fail], n[finding.Manual], n[finding.NotApplicable])
+	head := []string{w.framework, w.score}
+	for _, s := range clauseStatuses {
+		head = append(head, w.clause[s])
 	}
-	p("")
+	m.put("## %s\n\n| %s |\n|---|---:|---:|---:|---:|---:|", w.compliance, strings.Join(head, " | "))
+	for _, id := range m.frameworks {
+		n := m.verdicts(id)
+		m.put("| %s | %s | %d | %d | %d | %d |", markdownText(id), m.score(id), n[0], n[1], n[2], n[3])
+	}
+	m.put("")
 }

@@ -16,6 +16,7 @@ type Options struct {
 	Lang  string // "en" or "zh"
 	Color bool   // table only
 	Width int    // columns of the terminal; 0 is 100
+	Dir   string // sarif and junit name files relative to it; "" is the working directory
 }
 
 // Form makes a handler that writes to w.

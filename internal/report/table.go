@@ -4,90 +4,41 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"sort"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"stockade.dev/stockade/internal/finding"
 )
 
 // tableReport is the form for people: findings by rule, worst first, each with its places and its fix.
 type tableReport struct {
-	w          *bufio.Writer
-	opt        Options
-	words      words
-	header     finding.Header
-	groups     map[string]*ruleGroup
-	order      []*ruleGroup
-	suppressed map[string]int // "by: reason" -> count
-	clauses    map[string][]finding.Clause
-	frameworks []string
-	notScanned []finding.NotScanned
+	overview
+	w     *bufio.Writer
+	color bool
+	width int
 }
 
-// ruleGroup is the open findings of one rule.
-type ruleGroup struct {
-	first    *finding.Finding // for the texts
-	severity finding.Severity // worst of the group
-	findings []*finding.Finding
-}
+// The table lists so many places of a rule, targets of one reason and reasons of what was not scanned or was suppressed; the
+// other forms hold all of them.
+const (
+	shown        = 8
+	shownTargets = 3
+	shownReasons = 40
+)
 
-// shown is how many places of one rule the table lists; the other forms hold all of them.
-const shown = 8
+// longest is how many columns of one foreign text the table shows.
+const longest = 600
 
 func newTable(w io.Writer, o Options) finding.Handler {
 	if o.Width <= 0 {
 		o.Width = 100
 	}
-	o.Width = max(o.Width, 40)
-	return &tableReport{w: bufio.NewWriter(w), opt: o, words: wordsIn(o.Lang), groups: map[string]*ruleGroup{},
-		suppressed: map[string]int{}, clauses: map[string][]finding.Clause{}}
-}
-
-func (t *tableReport) Begin(h finding.Header) error { t.header = h; return nil }
-
-func (t *tableReport) Finding(f *finding.Finding) error {
-	if f.Status == finding.Suppressed {
-		t.suppressed[f.Suppression.By+": "+f.Suppression.Reason]++
-		return nil
-	}
-	g := t.groups[f.Rule]
-	if g == nil {
-		g = &ruleGroup{first: f, severity: f.Severity}
-		t.groups[f.Rule] = g
-		t.order = append(t.order, g)
-	}
-	if f.Severity.Rank() > g.severity.Rank() {
-		g.severity = f.Severity
-	}
-	g.findings = append(g.findings, f)
-	return nil
-}
-
-func (t *tableReport) Clause(c finding.Clause) error {
-	if t.clauses[c.Framework] == nil {
-		t.frameworks = append(t.frameworks, c.Framework)
-	}
-	t.clauses[c.Framework] = append(t.clauses[c.Framework], c)
-	return nil
-}
-
-func (t *tableReport) NotScanned(n finding.NotScanned) error {
-	t.notScanned = append(t.notScanned, n)
-	return nil
+	return &tableReport{newOverview(o.Lang), bufio.NewWriter(w), o.Color, max(o.Width, 40)}
 }
 
 func (t *tableReport) End(_ time.Time, target finding.Target, s finding.Stats) error {
-	sort.SliceStable(t.order, func(i, j int) bool {
-		a, b := t.order[i], t.order[j]
-		if a.severity != b.severity {
-			return a.severity.Rank() > b.severity.Rank()
-		}
-		return len(a.findings) > len(b.findings)
-	})
+	t.sort()
 	for _, g := range t.order {
 		t.group(g)
 	}
@@ -98,153 +49,211 @@ func (t *tableReport) End(_ time.Time, target finding.Target, s finding.Stats) e
 	return t.w.Flush()
 }
 
-// severityColors are readable on dark and light terminals.
-var severityColors = map[finding.Severity]text.Colors{
-	finding.Critical: {text.FgHiRed, text.Bold}, finding.High: {text.FgRed}, finding.Medium: {text.FgYellow},
-	finding.Low: {text.FgBlue}, finding.Info: {text.Faint},
+// Colours that are readable on dark and light terminals.
+const (
+	bold  = "1"
+	faint = "2"
+	green = "32"
+)
+
+var severityColors = map[finding.Severity]string{finding.Critical: "91;1", finding.High: "31", finding.Medium: "33", finding.Low: "34", finding.Info: faint}
+
+func (t *tableReport) paint(s span) string {
+	if !t.color || s.color == "" {
+		return s.text
+	}
+	return "\x1b[" + s.color + "m" + s.text + "\x1b[0m"
 }
 
-func (t *tableReport) paint(c text.Colors, s string) string {
-	if !t.opt.Color {
-		return s
+// put writes spans behind a lead, folded to the width of the terminal and hanging under the lead's end.
+func (t *tableReport) put(indent int, lead span, spans ...span) {
+	hang := indent + width(lead.text)
+	if hang > t.width/2 {
+		spans, lead, hang = append([]span{lead}, spans...), span{}, indent
 	}
-	return c.Sprint(s)
+	room := t.width - hang
+	for i, line := range fold(spans, room, room) {
+		t.w.WriteString(strings.Repeat(" ", indent)) // bufio keeps the first error for Flush
+		if i == 0 {
+			t.w.WriteString(t.paint(lead))
+		} else {
+			t.w.WriteString(strings.Repeat(" ", hang-indent))
+		}
+		for _, s := range line {
+			s.text = strings.ReplaceAll(s.text, "\u00a0", " ") // kept a word together until here
+			t.w.WriteString(t.paint(s))
+		}
+		t.w.WriteByte('\n')
+	}
 }
+
+func (t *tableReport) head(s string) { t.put(0, span{}, span{s, bold}) }
+
+func (t *tableReport) blank() { t.w.WriteByte('\n') }
 
 func (t *tableReport) group(g *ruleGroup) {
-	f, lang := g.first, t.opt.Lang
-	label := t.words.severity[g.severity]
-	fmt.Fprintf(t.w, "%s  %s  %s  %s\n", t.paint(severityColors[g.severity], pad(label, t.words.severityWidth)),
-		t.paint(text.Colors{text.Bold}, plain(f.Title.In(lang))), t.paint(text.Colors{text.Faint}, f.Rule), t.paint(text.Colors{text.Faint}, f.RuleID))
-	indent := strings.Repeat(" ", t.words.severityWidth+2)
-	for i, v := range g.findings {
-		if i == shown {
-			fmt.Fprintf(t.w, "%s%s\n", indent, fmt.Sprintf(t.words.more, len(g.findings)-shown, f.Rule))
-			break
-		}
-		detail := strings.TrimPrefix(strings.TrimPrefix(plain(v.Message.In(lang)), plain(v.Title.In(lang))), ": ")
-		detail = strings.TrimPrefix(detail, "：")
-		t.wrap(indent, "- ", place(v.Resource)+"  "+detail)
+	f := g.first[0]
+	t.put(0, span{pad(t.words.severity[g.severity], t.words.severityWidth) + "  ", severityColors[g.severity]},
+		span{plain(f.Title.In(t.lang)), bold}, span{plain(f.Rule), faint}, span{plain(f.RuleID), faint})
+	indent := t.words.severityWidth + 2
+	for _, v := range g.first {
+		t.put(indent, span{text: "- "}, span{text: clip(place(v.Resource), longest)}, span{text: clip(t.detail(v), longest)})
 		for _, m := range v.Mitigations {
-			t.wrap(indent+"  ", "! ", plain(m.In(lang)))
+			t.put(indent+2, span{text: "! "}, span{text: plain(m.In(t.lang))})
 		}
 	}
-	if fix := f.Remediation.In(lang); fix != "" {
-		t.wrap(indent, t.paint(text.Colors{text.FgGreen}, t.words.fix)+" ", plain(fix))
+	if n := g.total - len(g.first); n > 0 {
+		t.put(indent, span{}, span{text: fmt.Sprintf(t.words.more, n, plain(f.Rule))})
 	}
-	fmt.Fprintln(t.w)
-}
-
-// wrap writes s behind lead, folded to the width of the terminal; Chinese characters count two columns.
-func (t *tableReport) wrap(indent, lead, s string) {
-	hang := strings.Repeat(" ", text.StringWidthWithoutEscSequences(lead))
-	width := max(20, t.opt.Width-len(indent)-len(hang))
-	for i, line := range strings.Split(text.WrapSoft(s, width), "\n") {
-		if i > 0 {
-			lead = hang
+	if fix := f.Remediation.In(t.lang); fix != "" {
+		lead := t.words.fix
+		if !strings.HasSuffix(lead, "：") {
+			lead += " "
 		}
-		fmt.Fprintf(t.w, "%s%s%s\n", indent, lead, strings.TrimRight(line, " "))
+		t.put(indent, span{lead, green}, span{text: clip(plain(fix), 2*longest)})
 	}
+	t.blank()
 }
 
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-text.StringWidthWithoutEscSequences(s)))
-}
-
-// plain makes foreign text safe for a terminal: no control characters, so no escape sequences, and one line.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-// place names a resource on one line: file:line:column, or the object.
-func place(r finding.Resource) string {
-	if r.File != "" {
-		s := r.File
-		if r.Line > 0 {
-			s += fmt.Sprintf(":%d", r.Line)
-			if r.Column > 0 {
-				s += fmt.Sprintf(":%d", r.Column)
-			}
-		}
-		if r.Kind != "" && r.Kind != "Dockerfile" {
-			s += " " + object(r)
-		}
-		return plain(s)
+// detail is the message without the title, which stands above it.
+func (t *tableReport) detail(f *finding.Finding) string {
+	message := plain(f.Message.In(t.lang))
+	rest, ok := strings.CutPrefix(message, plain(f.Title.In(t.lang)))
+	if !ok {
+		return message
 	}
-	return plain(object(r))
-}
-
-func object(r finding.Resource) string {
-	s := r.Kind + " "
-	if r.Namespace != "" {
-		s += r.Namespace + "/"
+	for _, colon := range []string{": ", "："} {
+		if s, ok := strings.CutPrefix(rest, colon); ok {
+			return s
+		}
 	}
-	return s + r.Name
+	if rest == "" {
+		return ""
+	}
+	return message
 }
 
 func (t *tableReport) components(target finding.Target) {
 	if len(target.Components) == 0 {
 		return
 	}
-	fmt.Fprintln(t.w, t.paint(text.Colors{text.Bold}, t.words.components))
-	tw := t.table()
+	t.head(t.words.components)
+	var rows [][]string
 	for _, c := range target.Components {
 		state := c.Workload
 		if c.NotScanned != "" {
 			state = t.words.because + c.NotScanned
 		}
-		tw.AppendRow(table.Row{plain(c.Group), plain(c.Name), plain(c.Version), plain(state)})
+		rows = append(rows, []string{plain(c.Group), plain(c.Name), plain(c.Version), clip(plain(state), longest)})
 	}
-	t.render(tw)
+	t.columns(nil, rows)
 }
-
-func (t *tableReport) table() table.Writer {
-	tw := table.NewWriter()
-	style := table.StyleLight
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Size.WidthMax = t.opt.Width
-	tw.SetStyle(style)
-	return tw
-}
-
-func (t *tableReport) render(tw table.Writer) { fmt.Fprintf(t.w, "%s\n\n", tw.Render()) }
 
 func (t *tableReport) compliance() {
 	if len(t.frameworks) == 0 {
 		return
 	}
-	fmt.Fprintln(t.w, t.paint(text.Colors{text.Bold}, t.words.compliance))
-	tw := t.table()
-	tw.AppendHeader(table.Row{t.words.framework, t.words.score, t.words.clause[finding.Pass], t.words.clause[finding.Fail],
-		t.words.clause[finding.Manual], t.words.clause[finding.NotApplicable]})
-	for _, id := range t.frameworks {
-		n := map[finding.ClauseStatus]int{}
-		for _, c := range t.clauses[id] {
-			n[c.Status]++
-		}
-		score := "-"
-		if v := finding.Score(t.clauses[id]); v >= 0 {
-			score = fmt.Sprintf("%d%%", v)
-		}
-		tw.AppendRow(table.Row{id, score, n[finding.Pass], n[finding.Fail], n[finding.Manual], n[finding.NotApplicable]})
+	t.head(t.words.compliance)
+	header := []string{t.words.framework, t.words.score}
+	for _, s := range clauseStatuses {
+		header = append(header, t.words.clause[s])
 	}
-	t.render(tw)
+	var rows [][]string
 	for _, id := range t.frameworks {
+		row := []string{plain(id), t.score(id)}
+		for _, n := range t.verdicts(id) {
+			row = append(row, strconv.Itoa(n))
+		}
+		rows = append(rows, row)
+	}
+	t.columns(header, rows)
+	for _, id := range t.frameworks {
+		failed := false
 		for _, c := range t.clauses[id] {
 			if c.Status == finding.Fail {
-				t.wrap("  ", fmt.Sprintf("%s %s ", id, pad(c.Clause, 8)), fmt.Sprintf("%s (%d)", plain(c.Title.In(t.opt.Lang)), len(c.Findings)))
+				failed = true
+				t.put(2, span{text: fmt.Sprintf("%s %s  ", plain(id), pad(plain(c.Clause), 8))},
+					span{text: clip(plain(c.Title.In(t.lang)), longest)}, span{"(" + t.words.failed(len(c.Findings)) + ")", faint})
 			}
 		}
-		fmt.Fprintln(t.w)
+		if failed {
+			t.blank()
+		}
 	}
+}
+
+// columns writes rows under each other. With a header they are numbers, set to the right; without one they are text, whose
+// last column is folded. Rows that do not fit are folded like text, each number with its name.
+func (t *tableReport) columns(header []string, rows [][]string) {
+	all := rows
+	if header != nil {
+		all = append([][]string{header}, rows...)
+	}
+	last := len(all[0]) - 1
+	widths := make([]int, last+1)
+	for _, row := range all {
+		for i, cell := range row {
+			widths[i] = max(widths[i], width(cell))
+		}
+	}
+	used := 2
+	for _, w := range widths[:last] {
+		used += w + 2
+	}
+	room := t.width - used
+	switch {
+	case header != nil && room >= widths[last]:
+		t.numbers(all, widths)
+	case header == nil && room >= min(widths[last], 24):
+		for _, row := range all {
+			var lead strings.Builder
+			for i, cell := range row[:last] {
+				lead.WriteString(pad(cell, widths[i]) + "  ")
+			}
+			for i, line := range fold([]span{{text: row[last]}}, room, room) {
+				s := lead.String()
+				if i > 0 {
+					s = strings.Repeat(" ", used-2)
+				}
+				for _, v := range line {
+					s += v.text
+				}
+				t.w.WriteString("  " + strings.TrimRight(s, " ") + "\n")
+			}
+		}
+	default:
+		for _, row := range rows {
+			t.stacked(header, row)
+		}
+	}
+	t.blank()
+}
+
+// numbers writes a header and rows: a name at the left, the rest set to the right.
+func (t *tableReport) numbers(rows [][]string, widths []int) {
+	for n, row := range rows {
+		s := span{text: pad(row[0], widths[0])}
+		for i, cell := range row[1:] {
+			s.text += "  " + strings.Repeat(" ", widths[i+1]-width(cell)) + cell
+		}
+		if n == 0 {
+			s.color = faint
+		}
+		t.w.WriteString("  " + t.paint(s) + "\n")
+	}
+}
+
+func (t *tableReport) stacked(header, row []string) {
+	var spans []span
+	for i, cell := range row {
+		if header != nil && i > 0 {
+			cell = header[i] + " " + cell
+		}
+		if cell != "" {
+			spans = append(spans, span{text: cell})
+		}
+	}
+	t.put(2, span{text: "- "}, spans...)
 }
 
 // told lists what was not looked at, so that a short report is not taken for a clean one.
@@ -252,46 +261,31 @@ func (t *tableReport) told() {
 	if len(t.notScanned) == 0 {
 		return
 	}
-	fmt.Fprintln(t.w, t.paint(text.Colors{text.Bold}, t.words.notScanned))
-	for _, n := range t.notScanned {
-		t.wrap("  ", "- ", plain(fmt.Sprintf("%s: %s: %s (%s)", n.Target, n.What, n.Reason, n.Code)))
+	t.head(t.words.notScanned)
+	for _, g := range t.gaps() {
+		t.put(2, span{text: "- "}, span{text: clip(g.line(t.words), longest)})
 	}
-	fmt.Fprintln(t.w)
+	if n := len(t.notScanned) - shownReasons; n > 0 {
+		t.put(2, span{}, span{text: "… " + fmt.Sprintf(t.words.others, n)})
+	}
+	t.blank()
 }
 
 func (t *tableReport) totals(target finding.Target, s finding.Stats) {
-	n := map[finding.Severity]int{}
-	total := 0
-	for _, g := range t.order {
-		for _, f := range g.findings {
-			n[f.Severity]++
-			total++
-		}
-	}
-	name := target.Name
-	if target.Version != "" {
-		name += " " + target.Version
-	}
-	if target.Distribution != "" {
-		name += " (" + target.Distribution + ")"
-	}
-	var parts []string
+	spans := []span{{text: plain(targetName(target)) + ":"}}
 	for _, sev := range finding.Severities {
-		parts = append(parts, t.paint(severityColors[sev], fmt.Sprintf("%s %d", t.words.severity[sev], n[sev])))
+		spans = append(spans, span{fmt.Sprintf("%s\u00a0%d", t.words.severity[sev], t.counts[sev]), severityColors[sev]})
 	}
-	fmt.Fprintf(t.w, "%s: %s\n", plain(name), strings.Join(parts, "  "))
-	if len(t.suppressed) > 0 {
-		keys := make([]string, 0, len(t.suppressed))
-		sum := 0
-		for k, c := range t.suppressed {
-			keys = append(keys, k)
-			sum += c
-		}
-		sort.Strings(keys)
-		fmt.Fprintf(t.w, t.words.suppressed+"\n", sum)
-		for _, k := range keys {
-			fmt.Fprintf(t.w, "  %d  %s\n", t.suppressed[k], plain(k))
+	t.put(0, span{}, spans...)
+	if keys, sum := t.accepted(); sum > 0 {
+		t.put(0, span{}, span{text: fmt.Sprintf(t.words.suppressed, sum)})
+		for i, k := range keys {
+			if i == shownReasons {
+				t.put(2, span{}, span{text: "… " + fmt.Sprintf(t.words.others, len(keys)-i)})
+				break
+			}
+			t.put(2, span{text: strconv.Itoa(t.suppressed[k]) + "  "}, span{text: clip(plain(k), longest)})
 		}
 	}
-	fmt.Fprintf(t.w, t.words.stats+"\n", total, s.Objects, s.Rules, s.Checks, float64(s.DurationMs)/1000)
+	t.put(0, span{}, span{text: t.words.stats(t.total, s)})
 }

@@ -118,17 +118,18 @@ func (s *Session) Object(o *inventory.Object, only []string, sink Sink) {
 	p := s.engine.plan(kind)
 	n := 0
 	s.scope = scope{object: o.Content, namespace: map[string]any{}}
-	if len(p.container)+len(p.pod) > 0 {
+	if inventory.CarriesPod(kind) {
 		pod, path := o.PodTemplate()
-		if pod != nil {
-			s.scope.pod = pod
-			n += s.containers(o, p.container, only, sink)
-			if only == nil {
-				for _, r := range p.pod {
-					s.judge(r, pod, path, "", sink)
-				}
-				n += len(p.pod)
+		if inventory.Map(pod, "spec") == nil {
+			return // a part of an object; the scan says that it was not judged
+		}
+		s.scope.pod = pod
+		n += s.containers(o, p.container, only, sink)
+		if only == nil {
+			for _, r := range p.pod {
+				s.judge(r, pod, path, "", sink)
 			}
+			n += len(p.pod)
 		}
 	}
 	if only == nil {
@@ -303,8 +304,8 @@ func itemName(item any) string {
 	case string:
 		return v
 	case map[string]any:
-		if text, ok := v["original"].(string); ok { // an instruction: its text stays when lines move
-			return digest([]byte(text))
+		if key, ok := v["key"].(string); ok && v["original"] != nil { // an instruction: its key stays when lines move
+			return key
 		}
 		var parts []string
 		for _, key := range []string{"kind", "namespace", "name", "key", "mountPath", "path", "role", "container"} {

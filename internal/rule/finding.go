@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"stockade.dev/stockade/internal/analyze"
@@ -65,21 +64,6 @@ func (r *Rule) finding(s Subject, path, container, item string) *finding.Finding
 		f.Resource.Line, f.Resource.Column = s.Origin.Locate(path)
 	}
 	return f
-}
-
-// Clauses lists what the rule maps to, in order.
-func (r *Rule) Clauses() []finding.ClauseRef {
-	var out []finding.ClauseRef
-	for framework, clauses := range r.Compliance {
-		for _, c := range clauses {
-			out = append(out, finding.ClauseRef{Framework: framework, Clause: c})
-		}
-	}
-	sort.Slice(out, func(i, j int) bool {
-		a, b := out[i], out[j]
-		return a.Framework < b.Framework || a.Framework == b.Framework && a.Clause < b.Clause
-	})
-	return out
 }
 
 // message says in one line what was found where and what is needed.

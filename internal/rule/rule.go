@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -42,6 +43,8 @@ type Rule struct {
 	Targets    []string            `yaml:"targets"` // cluster, iac, node, image; empty for CEL rules means everywhere
 
 	program program
+	aliases []string // AliasList and Clauses, made once: every finding of the rule has them
+	clauses []finding.ClauseRef
 }
 
 // Match says what a rule looks at.
@@ -154,6 +157,7 @@ func parse(file string, data []byte) (*Rule, error) {
 			r.Match.Kinds = []string{"Dockerfile"}
 		}
 	}
+	r.flatten()
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -307,16 +311,25 @@ func (l *Library) Merge(other *Library) (*Library, error) {
 	return out, out.index()
 }
 
-// AliasList returns the ids of other tools, "tool:id", sorted.
-func (r *Rule) AliasList() []string {
-	var out []string
-	for tool, ids := range r.Aliases {
-		for _, id := range ids {
-			out = append(out, tool+":"+id)
+// AliasList returns the ids of other tools, "tool:id", sorted. The caller must not change it.
+func (r *Rule) AliasList() []string { return r.aliases }
+
+// Clauses lists what the rule maps to, in order. The caller must not change it.
+func (r *Rule) Clauses() []finding.ClauseRef { return r.clauses }
+
+// flatten makes the lists of AliasList and Clauses.
+func (r *Rule) flatten() {
+	for _, tool := range slices.Sorted(maps.Keys(r.Aliases)) {
+		for _, id := range r.Aliases[tool] {
+			r.aliases = append(r.aliases, tool+":"+id)
 		}
 	}
-	sort.Strings(out)
-	return out
+	sort.Strings(r.aliases)
+	for _, framework := range slices.Sorted(maps.Keys(r.Compliance)) {
+		for _, c := range slices.Sorted(slices.Values(r.Compliance[framework])) {
+			r.clauses = append(r.clauses, finding.ClauseRef{Framework: framework, Clause: c})
+		}
+	}
 }
 
 // SingleObject reports whether the rule judges one Kubernetes object alone, so that admission engines can run it.

@@ -248,7 +248,7 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 		r.cfg.Progress(r.stats.Objects)
 	}
 	if o.Origin.File != "" && o.Ref().Group() != "stockade.dev" {
-		inventory.DropNulls(o.Content) // the API server reads "env: null" as no env; live objects have none
+		r.settle(o)
 	}
 	added := r.cluster.Add(o)
 	for _, c := range o.Containers() {
@@ -273,6 +273,19 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 		r.ordinals[key]++
 	}
 	return task{o, subject, nil, level}, true
+}
+
+// settle gives an object from a file the shape that the API server would: "env: null" is no env, metadata is there. A workload
+// without a pod, such as a patch of a kustomization, is told: there is nothing to judge.
+func (r *run) settle(o *inventory.Object) {
+	inventory.DropNulls(o.Content)
+	if inventory.Map(o.Content, "metadata") == nil {
+		o.Content["metadata"] = map[string]any{}
+	}
+	if pod, _ := o.PodTemplate(); inventory.CarriesPod(o.Ref().GroupKind()) && inventory.Map(pod, "spec") == nil {
+		r.told = append(r.told, finding.NotScanned{Target: fmt.Sprintf("%s:%d", o.Origin.File, o.Origin.Line), What: o.Ref().String(),
+			Reason: "it has no pod spec (a patch?), so it was not judged", Code: finding.Skipped})
+	}
 }
 
 // judge runs the rules over some objects. It is called by the workers.

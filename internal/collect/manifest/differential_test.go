@@ -2,7 +2,11 @@ package manifest
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -118,6 +122,87 @@ func sameAsLibrary(t *testing.T, text string) bool {
 	nodePlaces(n, b, 0)
 	samePlaces(t, "", a, b)
 	return true
+}
+
+// TestReaderAgainstLibrary holds both against each other on what people write and on what programs print.
+func TestReaderAgainstLibrary(t *testing.T) {
+	texts := append([]string{string(benchFile(40))}, readerSeeds...)
+	names, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, strings.TrimPrefix(string(data), "\ufeff"))
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 600 {
+		v := randomValue(random, 4)
+		var b bytes.Buffer
+		enc := yaml.NewEncoder(&b)
+		enc.SetIndent(2 + random.IntN(3))
+		if err := enc.Encode(v); err != nil {
+			t.Fatal(err)
+		}
+		printed, err := kyaml.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, b.String(), string(printed), strings.ReplaceAll(b.String(), "\n", "\r\n"))
+	}
+	taken, all := 0, 0
+	for _, text := range texts {
+		src := newSource("x.yaml", text)
+		for _, c := range src.split() {
+			part := text[c.start:c.end]
+			if _, err := readGeneral(newSource("", part), chunk{end: len(part), line: 1}); err != nil || c.marked {
+				continue
+			}
+			all++
+			if sameAsLibrary(t, part) {
+				taken++
+			}
+		}
+	}
+	if taken < all*9/10 { // what it leaves to the library costs five times as much
+		t.Errorf("the quick reader takes %d of %d documents", taken, all)
+	}
+}
+
+// randomValue makes maps, lists and the texts that are awkward in YAML.
+func randomValue(r *rand.Rand, depth int) any {
+	words := []string{"", "a", "yes", "null", "~", "1", "0x1f", "1.5", "1e3", "-", "- a", "a: b", "a #b", "#a", "'", "\"", "a'b\"c", "{a}", "[b]",
+		"a\nb", "a\n", "\na", "a\n\n  b\n\n", " a", "a ", "\t", "中文", "2024-01-01", "&a", "*a", "!a", "|", ">", "%", "@", "a\\b", "0644", "a: ",
+		"key with spaces", "long " + strings.Repeat("text that is folded ", 8), "x\ty", "a:b", "?", ":", ",", "😀", "...", "---", "=", "<<"}
+	word := func() string { return words[r.IntN(len(words))] }
+	if depth == 0 || r.IntN(3) == 0 {
+		switch r.IntN(6) {
+		case 0:
+			return r.IntN(1 << 30)
+		case 1:
+			return r.IntN(2) == 0
+		case 2:
+			return r.NormFloat64() * 1e4
+		case 3:
+			return nil
+		}
+		return word()
+	}
+	if r.IntN(2) == 0 {
+		l := make([]any, r.IntN(4))
+		for i := range l {
+			l[i] = randomValue(r, depth-1)
+		}
+		return l
+	}
+	m := map[string]any{}
+	for range r.IntN(5) {
+		m[word()] = randomValue(r, depth-1)
+	}
+	return m
 }
 
 func FuzzReader(f *testing.F) {

@@ -18,6 +18,9 @@ func (p *place) add(key string, line, col int) *place {
 	if p == nil {
 		return nil
 	}
+	if p.kids == nil {
+		p.kids = make([]place, 0, 4) // most maps and lists are small
+	}
 	p.kids = append(p.kids, place{key: key, line: line, col: col, last: line})
 	return &p.kids[len(p.kids)-1]
 }

@@ -188,7 +188,10 @@ func (r *reader) mapping(ind int, key string, from int, at *place) (any, bool) {
 	if !r.enter() {
 		return nil, false
 	}
-	m := make(map[string]any)
+	var m map[string]any
+	if at == nil { // the places alone are wanted otherwise
+		m = make(map[string]any)
+	}
 	for {
 		var kid *place
 		if at != nil {
@@ -200,9 +203,7 @@ func (r *reader) mapping(ind int, key string, from int, at *place) (any, bool) {
 		}
 		if kid != nil {
 			kid.last = r.last
-		}
-		n := len(m)
-		if m[key] = v; len(m) == n {
+		} else if !put(m, key, v) {
 			return r.refuse() // a doubled key: the general path says where
 		}
 		if r.ind != ind {
@@ -220,6 +221,13 @@ func (r *reader) mapping(ind int, key string, from int, at *place) (any, bool) {
 	}
 	r.depth--
 	return m, true
+}
+
+// put sets a field; false when it was there before.
+func put(m map[string]any, key string, v any) bool {
+	n := len(m)
+	m[key] = v
+	return len(m) > n
 }
 
 // fieldValue reads what follows "key:".
@@ -275,16 +283,20 @@ func (r *reader) sequence(ind int, at *place) (any, bool) {
 	if !r.enter() {
 		return nil, false
 	}
+	var list []any
 	if at != nil {
 		at.list = true
+	} else {
+		list = make([]any, 0, 4)
 	}
-	list := make([]any, 0, 4)
 	for {
 		v, ok := r.entry(ind, at)
 		if !ok {
 			return nil, false
 		}
-		list = append(list, v)
+		if at == nil {
+			list = append(list, v)
+		}
 		if r.ind != ind || !r.dash(r.pos) {
 			break
 		}
@@ -387,7 +399,7 @@ func (r *reader) key() (key string, ok bool) {
 const maxKey = 1000
 
 func (r *reader) plainKey(colon int) (string, bool) {
-	key := strings.TrimRight(r.text[r.pos:colon], " \t")
+	key := trimRight(r.text[r.pos:colon])
 	if key == "" || key == "<<" || len(key) > maxKey {
 		r.refuse()
 		return "", false

@@ -96,7 +96,15 @@ scan:
 			}
 		}
 	}
-	return strings.TrimRight(t[r.pos:end], " \t"), commented, true
+	return trimRight(t[r.pos:end]), commented, true
+}
+
+// trimRight drops spaces and tabs at the end.
+func trimRight(s string) string {
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // plainLines joins the following lines of a plain scalar: a line break is a space, an empty line a line break.
@@ -226,7 +234,7 @@ func (r *reader) quotedPart(quote byte) (s string, closed, ok bool) {
 			return s, true, true
 		}
 	}
-	s = strings.TrimRight(r.text[from:r.eol], " \t")
+	s = trimRight(r.text[from:r.eol])
 	r.pos = r.eol
 	if escaped {
 		s, ok = unquote(s, quote)

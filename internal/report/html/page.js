@@ -1,211 +1,402 @@
-"use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const data = read("data"), findings = read("findings");
   const severities = ["critical", "high", "medium", "low", "info"];
-  const words = {
-    en: {
-      critical: "Critical", high: "High", medium: "Medium", low: "Low", info: "Info", all: "All", search: "Search: rule, object, file, text",
-      severity: "Severity", risk: "Risk type", namespace: "Namespace", findings: "Findings", byRisk: "By risk type", byNamespace: "By namespace",
-      byFile: "By file", file: "File", clusterWide: "(cluster-wide)", fix: "Fix", found: "found", want: "want", unset: "not set", suppressed: "Suppressed", showSuppressed: "Show suppressed",
-      more: "Show more", notScanned: "Not scanned", compliance: "Compliance", clause: "Clause", framework: "Framework", verdict: "Verdict", score: "Score",
-      pass: "Pass", fail: "Fail", manual: "Manual", "not-applicable": "Not applicable", components: "Core components", target: "Target", version: "Version",
-      objects: "Objects", rules: "Rules", checks: "Checks", time: "Finished", duration: "Duration", none: "No findings match. What was not scanned is listed below.",
-      clean: "No findings. What was not scanned is listed below.", dark: "Dark", light: "Light", other: "中文", reason: "Reason", what: "What", everything: "Everything that was asked for was scanned.",
-      group: "Group", name: "Name", state: "State", cannot: "cannot be scanned because ", also: "Also known as", reset: "Reset",
-    },
-    zh: {
-      critical: "严重", high: "高危", medium: "中危", low: "低危", info: "提示", all: "全部", search: "搜索：规则、对象、文件、文字",
-      severity: "级别", risk: "风险类型", namespace: "命名空间", findings: "风险项", byRisk: "按风险类型", byNamespace: "按命名空间",
-      byFile: "按文件", file: "文件", clusterWide: "（集群级）", fix: "修复建议", found: "当前值", want: "期望值", unset: "未设置", suppressed: "已抑制", showSuppressed: "显示已抑制项",
-      more: "显示更多", notScanned: "未扫描", compliance: "合规", clause: "条款", framework: "框架", verdict: "结论", score: "得分",
-      pass: "通过", fail: "不通过", manual: "需人工确认", "not-applicable": "不适用", components: "核心组件", target: "目标", version: "版本",
-      objects: "对象", rules: "规则", checks: "检查次数", time: "完成时间", duration: "用时", none: "没有符合条件的风险项。未扫描的内容见下方。",
-      clean: "未发现风险项。未扫描的内容见下方。", dark: "深色", light: "浅色", other: "English", reason: "原因", what: "内容", everything: "要求扫描的内容均已扫描。",
-      group: "分组", name: "名称", state: "状态", cannot: "无法扫描，因为：", also: "其他工具中的编号", reset: "重置",
-      "control-plane": "控制平面", "access-control": "访问控制", "key-management": "密钥管理", network: "网络", workload: "工作负载", "node-escape": "节点逃逸", image: "镜像", "supply-chain": "供应链",
-    },
-  };
-  const state = { lang: data.lang === "zh" ? "zh" : "en", severity: "", risk: "", place: "", text: "", suppressed: false, groups: 40 };
-  const t = (key) => words[state.lang][key] || key;
-  const say = (text) => (text ? (state.lang === "zh" && text.zh) || text.en : "");
+  const statuses = ["pass", "fail", "manual", "not-applicable"];
+  const isCluster = data.target.kind === "cluster";
+  const open = findings.filter((f) => !f.suppression);
+
+  // What the address holds behind "#": the filters, so that a view can be kept and sent, and the rule or finding looked at.
+  const blank = { severity: "", risk: "", place: "", kind: "", clause: "", q: "", suppressed: "", sort: "", rule: "", finding: "" };
+  const filters = ["severity", "risk", "place", "kind", "clause", "q"];
+  const state = { ...blank, lang: data.lang === "zh" ? "zh" : "en" };
+  const pages = { groups: 40, items: 50, rows: 100 };
+  const unfolded = new Set(); // indices of rules
+
+  const t = (key, ...values) => values.reduce((s, v, i) => s.replaceAll(`{${i}}`, v), Object.hasOwn(words.en, key) ? words[state.lang][key] : key);
+  const say = (text) => (text ? (state.lang === "zh" && text.zh) || text.en || "" : "");
+  const number = (n) => n.toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB");
   const rank = (s) => severities.indexOf(s);
+  // Control characters and marks that turn the writing direction are shown, not obeyed.
+  const odd = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g;
+  const clean = (s) => String(s).replace(odd, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+
   // el builds elements; text goes in as text only, so nothing of the scanned objects can become markup.
-  const el = (tag, props, ...children) => {
+  function el(tag, props, ...children) {
     const e = document.createElement(tag);
     for (const [k, v] of Object.entries(props || {})) {
       if (k.startsWith("on")) e.addEventListener(k.slice(2), v);
+      else if (k === "width") e.style.width = v;
       else if (v === true) e.setAttribute(k, "");
-      else if (v !== false && v !== undefined && v !== null) e.setAttribute(k, v);
+      else if (v !== false && v !== undefined && v !== null) e.setAttribute(k, k === "href" ? v : clean(v));
     }
-    for (const c of children.flat()) if (c !== null && c !== undefined && c !== "") e.append(c);
+    for (const c of children.flat(3)) if (c || c === 0) e.append(c instanceof Node ? c : clean(c));
     return e;
-  };
-  const isCluster = data.target.kind === "cluster";
-  const placeOf = (r) => (isCluster ? r.namespace || t("clusterWide") : r.file || "-");
-  const nameOf = (r) => {
-    const object = r.kind && r.kind !== "Dockerfile" ? `${r.kind} ${r.namespace ? r.namespace + "/" : ""}${r.name || ""}` : "";
-    if (!r.file) return object;
-    return `${r.file}${r.line ? ":" + r.line : ""}${r.column ? ":" + r.column : ""}${object ? "  " + object : ""}`;
-  };
+  }
+  const $ = (id) => document.getElementById(id);
+  const button = (text, onclick, props) => el("button", { type: "button", onclick, ...props }, text);
+
+  const ruleOf = (f) => data.rules[f.rule];
+  const riskOf = (f) => ruleOf(f).risk || "unknown";
+  const placeOf = (f) => (isCluster ? f.resource.namespace : f.resource.file) || "";
+  const placeName = (p) => p || t(isCluster ? "clusterWide" : "noFile");
+  const clauseKey = (c) => `${c.framework}/${c.clause}`;
+  const clausesOf = (f) => f.clauses || ruleOf(f).clauses || [];
+  function nameOf(r) {
+    const object = r.kind && r.kind !== "Dockerfile" ? [r.kind, (r.namespace ? r.namespace + "/" : "") + (r.name || "")].filter(Boolean).join(" ") : "";
+    if (!r.file) return object || r.node || r.image || r.name || "-";
+    return `${r.file}${r.line ? ":" + r.line : ""}${r.line && r.column ? ":" + r.column : ""}${object ? "  " + object : ""}`;
+  }
   const show = (v) => (v === null || v === undefined ? t("unset") : typeof v === "string" ? v || '""' : JSON.stringify(v));
-  const haystack = data.findings.map((f) => {
-    const r = data.rules[f.rule];
-    return [r.rule, r.id, ...(r.aliases || []), r.title.en, r.title.zh, f.message.en, f.message.zh, nameOf(f.resource), f.resource.container].join("\n").toLowerCase();
-  });
-  const visible = () => data.findings.filter((f, i) =>
-    (state.suppressed || !f.suppression) && (!state.severity || f.severity === state.severity) && (!state.risk || data.rules[f.rule].risk === state.risk) &&
-    (!state.place || placeOf(f.resource) === state.place) && (!state.text || haystack[i].includes(state.text)));
-  const open = data.findings.filter((f) => !f.suppression);
-  const tally = (key) => {
+
+  let haystack = null; // made at the first search
+  function haystackOf(i) {
+    haystack ??= findings.map((f) => {
+      const r = ruleOf(f), o = f.resource;
+      return [r.rule, r.id, ...(r.aliases || []), r.title.en, r.title.zh, f.message.en, f.message.zh, nameOf(o), o.container, o.node, o.image, f.fingerprint].join("\n").toLowerCase();
+    });
+    return haystack[i];
+  }
+  const clauseFindings = new Map(data.compliance.filter((c) => c.findings).map((c) => [clauseKey(c), new Set(c.findings)]));
+
+  function visible() {
+    const wanted = state.severity && state.severity.split(",");
+    const q = state.q.toLowerCase().trim();
+    const clause = state.clause && (clauseFindings.get(state.clause) || new Set());
+    return findings.filter((f, i) => (state.suppressed || !f.suppression) && (!wanted || wanted.includes(f.severity)) && (!state.risk || riskOf(f) === state.risk) &&
+      (!state.place || (placeOf(f) || "-") === state.place) && (!state.kind || f.kind === state.kind) && (!clause || clause.has(f.fingerprint)) && (!q || haystackOf(i).includes(q)));
+  }
+
+  // tally counts open findings by a key, most first.
+  function tally(key) {
     const m = new Map();
     for (const f of open) {
       const k = key(f);
-      if (!m.has(k)) m.set(k, { n: 0, critical: 0, high: 0, medium: 0, low: 0, info: 0 });
+      if (!m.has(k)) m.set(k, { n: 0, rules: new Set(), critical: 0, high: 0, medium: 0, low: 0, info: 0 });
       const v = m.get(k);
       v.n++;
+      v.rules.add(f.rule);
       v[f.severity]++;
     }
     return [...m].sort((a, b) => b[1].n - a[1].n);
-  };
+  }
 
-  function bars(title, key, pick) {
-    const rows = tally(key);
+  const track = (parts, top) => el("span", { class: "track", "aria-hidden": "true" }, parts.filter(([, n]) => n).map(([name, n]) => el("i", { class: name, width: `${(100 * n) / top}%` })));
+  const counted = (v) => severities.filter((s) => v[s]).map((s) => `${t(s)} ${number(v[s])}`).join(", ");
+
+  // bars is a card of buttons that filter: one for each value of a key.
+  function bars(title, field, rows, name) {
     if (!rows.length) return null;
-    const top = rows[0][1].n;
-    return el("section", { class: "card" }, el("h2", {}, title), rows.slice(0, 8).map(([k, v]) =>
-      el("div", { class: "bar" }, el("span", { class: "name", title: t(k) }, t(k)),
-        el("span", { class: "track", role: "img", "aria-label": severities.filter((s) => v[s]).map((s) => `${t(s)} ${v[s]}`).join(", ") },
-          severities.map((s) => (v[s] ? el("i", { class: s, style: `width:${(100 * v[s]) / top}%` }) : null))),
-        el("button", { class: "n", type: "button", onclick: () => pick(k) }, String(v.n)))));
+    return el("section", { class: "card" }, el("h2", {}, title), rows.slice(0, 8).map(([k, v]) => {
+      const label = `${name(k)}: ${t("ofRules", number(v.n), number(v.rules.size))} (${counted(v)})`;
+      return el("button", { type: "button", class: "bar", "data-field": field, "data-value": k || "-", title: label, "aria-label": label, onclick: () => set({ [field]: state[field] === (k || "-") ? "" : k || "-" }) },
+        el("span", { class: "name" }, el("bdi", { dir: "ltr" }, name(k))), track(severities.map((s) => [s, v[s]]), rows[0][1].n), el("span", { class: "n" }, number(v.n)));
+    }));
   }
 
   function summary() {
     const counts = Object.fromEntries(severities.map((s) => [s, 0]));
     for (const f of open) counts[f.severity]++;
     const s = data.stats, g = data.target;
-    const facts = [[t("target"), [g.name, g.distribution && `(${g.distribution})`].filter(Boolean).join(" ")], [t("version"), g.version],
-      [t("objects"), s.objects.toLocaleString()], [t("rules"), s.rules.toLocaleString()], [t("checks"), s.checks.toLocaleString()],
-      [t("suppressed"), String(data.findings.length - open.length)], [t("time"), new Date(data.finishedAt).toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB")],
-      ["Stockade", data.tool.version]];
-    return el("section", { class: "card" }, el("h2", {}, `${t("findings")} ${open.length}`),
-      el("div", { class: "counts" }, severities.map((v) => el("button", { type: "button", class: "count " + v, "aria-pressed": String(state.severity === v),
-        onclick: () => set({ severity: state.severity === v ? "" : v }) }, el("b", {}, String(counts[v])), el("span", {}, t(v))))),
-      el("dl", {}, facts.filter(([, v]) => v).flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])));
+    const facts = [["target", g.name], ["version", [g.version, g.distribution, g.managed && t("managed")].filter(Boolean).join(", ")], ["objects", s.objects && number(s.objects)],
+      ["images", s.images && number(s.images)], ["rules", s.rules && number(s.rules)], ["checks", s.checks && number(s.checks)], ["suppressed", number(findings.length - open.length)],
+      ["notScanned", number(data.notScanned.length)], ["finished", new Date(data.finishedAt).toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB", { timeZoneName: "short" })],
+      ["duration", s.durationMs && t("seconds", (s.durationMs / 1000).toFixed(1))], ["ruleSet", (data.tool.rules || "").slice(0, 19)]];
+    return el("section", { class: "card" }, el("h2", {}, `${t("findings")} `, el("span", { id: "total" }, number(open.length))),
+      el("div", { class: "counts", role: "group", "aria-label": t("bySeverity") }, severities.map((v) =>
+        button([el("b", {}, number(counts[v])), el("span", {}, t(v))], () => toggle(v), { class: "count " + v, "data-severity": v }))),
+      open.length ? track(severities.map((v) => [v, counts[v]]), open.length) : null,
+      el("dl", {}, facts.filter(([, v]) => v).flatMap(([k, v]) => [el("dt", {}, t(k)), el("dd", {}, v)]), el("dt", {}, "Stockade"), el("dd", {}, data.tool.version)));
   }
 
-  function options(current, values, change) {
-    const s = el("select", { "aria-label": values[0][1], onchange: (e) => change(e.target.value) }, values.map(([v, label]) => el("option", { value: v, selected: v === current }, label)));
-    return s;
+  function toggle(severity) {
+    const chosen = state.severity ? state.severity.split(",") : [];
+    const next = chosen.includes(severity) ? chosen.filter((s) => s !== severity) : [...chosen, severity];
+    set({ severity: severities.filter((s) => next.includes(s)).join(",") });
   }
 
-  function filters() {
-    const risks = tally((f) => data.rules[f.rule].risk).map(([k, v]) => [k, `${t(k)} (${v.n})`]);
-    const places = tally((f) => placeOf(f.resource)).map(([k, v]) => [k, `${k} (${v.n})`]);
-    const placeLabel = isCluster ? t("namespace") : t("file");
+  function options(field, label, values) {
+    return el("select", { "aria-label": label, "data-select": field, onchange: (e) => set({ [field]: e.target.value }) }, values.map(([v, text]) => el("option", { value: v }, text)));
+  }
+
+  function controls() {
+    const some = (rows, name) => rows.slice(0, 300).map(([k, v]) => [k || "-", `${name(k)} (${number(v.n)})`]);
+    const kinds = tally((f) => f.kind || "unknown");
+    const placeLabel = t(isCluster ? "namespace" : "file");
+    const all = (label, rows) => [["", `${label}: ${t("all")}`], ...rows];
+    const hidden = findings.length - open.length;
     return el("div", { class: "filters" },
-      el("input", { type: "search", id: "search", placeholder: t("search"), "aria-label": t("search"), value: state.text, oninput: (e) => { state.text = e.target.value.toLowerCase(); list(); } }),
-      options(state.severity, [["", `${t("severity")}: ${t("all")}`], ...severities.map((s) => [s, t(s)])], (v) => set({ severity: v })),
-      options(state.risk, [["", `${t("risk")}: ${t("all")}`], ...risks], (v) => set({ risk: v })),
-      options(state.place, [["", `${placeLabel}: ${t("all")}`], ...places], (v) => set({ place: v })),
-      data.findings.length > open.length ? el("button", { type: "button", "aria-pressed": String(state.suppressed), onclick: () => set({ suppressed: !state.suppressed }) }, t("showSuppressed")) : null,
-      state.severity || state.risk || state.place || state.text ? el("button", { type: "button", onclick: () => set({ severity: "", risk: "", place: "", text: "" }) }, t("reset")) : null);
+      el("input", { type: "search", id: "search", placeholder: t("search"), "aria-label": t("search"), oninput: (e) => later(() => set({ q: e.target.value })) }),
+      options("risk", t("risk"), all(t("risk"), some(tally(riskOf), t))), options("place", placeLabel, all(placeLabel, some(tally(placeOf), placeName))),
+      kinds.length > 1 ? options("kind", t("kind"), all(t("kind"), some(kinds, t))) : null,
+      options("sort", t("sort"), [["", "bySeverityOrder"], ["count", "byCount"], ["title", "byTitle"], ["rule", "byRule"]].map(([v, k]) => [v, `${t("sort")}: ${t(k)}`])),
+      hidden ? button(t("showSuppressed", number(hidden)), () => set({ suppressed: state.suppressed ? "" : "1" }), { id: "suppressed" }) : null,
+      button("", () => set({ clause: "" }), { id: "clause", class: "chosen" }), button(t("reset"), reset, { id: "reset" }));
+  }
+
+  let timer = 0;
+  function later(f) { clearTimeout(timer); timer = setTimeout(f, 120); }
+  function reset() { set(Object.fromEntries(filters.map((k) => [k, ""]))); }
+
+  // link is the address of this page with one rule or finding in it and no filter that could hide it.
+  const link = (target) => location.href.split("#")[0] + "#" + new URLSearchParams(target);
+  async function copy(text, from) {
+    try { await navigator.clipboard.writeText(text); } catch {
+      const area = el("textarea", { class: "offscreen" });
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      from.focus();
+    }
+    const before = from.textContent;
+    from.textContent = t("copied");
+    setTimeout(() => { from.textContent = before; }, 1200);
   }
 
   function item(f) {
-    return el("div", { class: "item" }, el("div", { class: "where" }, nameOf(f.resource)), el("div", { class: "what" }, say(f.message)),
+    const o = f.resource, s = f.suppression;
+    const facts = [["container", o.container], ["owner", o.owner && `${o.owner.kind} ${o.owner.name}`], ["node", o.node], ["imageRef", o.image], ["kind", f.kind && t(f.kind)],
+      ["priority", f.priority && [f.priority.score, ...(f.priority.reasons || [])].join(", ")]].filter(([, v]) => v);
+    return el("article", { class: "item" + (s ? " accepted" : ""), "data-finding": f.fingerprint }, el("div", { class: "where" }, el("bdi", {}, nameOf(o))), el("div", { class: "what" }, el("bdi", {}, say(f.message))),
       (f.evidence || []).filter((e) => e.path).map((e) => el("div", { class: "note" }, el("code", {}, e.path), ` ${t("found")} `, el("code", {}, show(e.found)),
-        e.want === undefined ? null : ` ${t("want")} `, e.want === undefined ? null : el("code", {}, show(e.want)))),
-      f.snippet ? el("pre", {}, el("span", { class: "ln" }, String(f.snippet.line)), f.snippet.text) : null,
-      (f.mitigations || []).map((m) => el("div", { class: "note" }, say(m))),
-      f.suppression ? el("div", { class: "note" }, `${t("suppressed")} (${f.suppression.by}): ${f.suppression.reason || ""} ${f.suppression.expires || ""}`) : null,
-      (f.clauses || []).map((c) => el("span", { class: "tag" }, `${c.framework} ${c.clause}`)));
+        e.want === undefined ? null : [` ${t("want")} `, el("code", {}, show(e.want))])),
+      f.snippet ? el("pre", { tabindex: "0" }, f.snippet.text.replace(/\n$/, "").split("\n").map((line, i) => [i ? "\n" : "", el("span", { class: "ln" }, String(f.snippet.line + i)), line])) : null,
+      (f.mitigations || []).map((m) => el("div", { class: "mitigation" }, say(m))),
+      s ? el("div", { class: "note" }, `${t("suppressed")} (${s.by})${s.reason ? ": " + s.reason : ""}${s.expires ? "; " + t("until", s.expires) : ""}`) : null,
+      el("div", { class: "tags" }, facts.map(([k, v]) => el("span", { class: "tag" }, `${t(k)}: ${v}`)), clausesOf(f).map(clauseTag),
+        button(t("copyFingerprint"), (e) => copy(f.fingerprint, e.currentTarget), { class: "quiet", title: f.fingerprint }),
+        button(t("copyLink"), (e) => copy(link({ finding: f.fingerprint }), e.currentTarget), { class: "quiet", "aria-label": t("findingLink", nameOf(o)) })));
   }
 
-  function group(rule, findings) {
-    const worst = severities[Math.min(...findings.map((f) => rank(f.severity)))];
+  function clauseTag(c) {
+    const key = clauseKey(c), text = `${c.framework} ${c.clause}`;
+    if (!clauseFindings.has(key)) return el("span", { class: "tag" }, text);
+    return button(text, () => { set({ clause: key }); $("list").scrollIntoView(); }, { class: "tag", title: t("clauseFilter", text) });
+  }
+
+  function fill(body, rule, list) {
+    if (body.childNodes.length) return;
+    const refs = (rule.references || []).map((r) => el("a", { href: r, rel: "noreferrer noopener", target: "_blank" }, r));
+    const items = el("div", {}), fix = say(rule.fix);
+    body.append(...[fix ? el("div", { class: "fix" }, el("b", {}, t("fix") + (state.lang === "zh" ? "：" : ": ")), fix) : "",
+      refs.length ? el("p", { class: "meta" }, `${t("references")}: `, refs) : "",
+      rule.aliases && rule.aliases.length ? el("p", { class: "meta" }, `${t("also")}: ${rule.aliases.join(", ")}`) : "",
+      el("p", { class: "meta" }, button(t("copyLink"), (e) => copy(link({ rule: rule.rule }), e.currentTarget), { class: "quiet", "aria-label": t("ruleLink", rule.rule) })), items].filter(Boolean));
+    paged(items, list, pages.items, item);
+  }
+
+  // paged shows the first n of a list and a button for the next n.
+  function paged(box, list, n, make, tail) {
+    let at = 0;
+    const more = button("", () => next(true), { class: "more" });
+    (tail || box).after(more);
+    function next(focus) {
+      const added = list.slice(at, at + n).map(make);
+      box.append(...added);
+      at += added.length;
+      more.textContent = t("more", number(list.length - at));
+      more.hidden = at >= list.length;
+      const first = focus && added[0] && added[0].querySelector("summary, a, button");
+      if (first) first.focus();
+    }
+    next(false);
+  }
+
+  function group([index, list]) {
+    const rule = data.rules[index];
+    const worst = severities[Math.min(...list.map((f) => rank(f.severity)))] || "info";
     const body = el("div", { class: "group" });
-    const fill = () => {
-      if (body.childNodes.length) return;
-      let shown = 0;
-      const items = el("div", {});
-      const more = el("button", { class: "more", type: "button", onclick: () => page() }, "");
-      const page = () => {
-        for (const f of findings.slice(shown, shown + 50)) items.append(item(f));
-        shown = Math.min(shown + 50, findings.length);
-        more.textContent = `${t("more")} (${findings.length - shown})`;
-        more.hidden = shown >= findings.length;
-      };
-      body.append(el("div", { class: "fix" }, el("b", {}, t("fix") + ": "), say(rule.fix)),
-        el("p", { class: "meta" }, (rule.references || []).map((r) => el("a", { href: r, rel: "noreferrer noopener", target: "_blank" }, r)),
-          rule.aliases && rule.aliases.length ? el("span", {}, `${t("also")}: ${rule.aliases.join(", ")}`) : null), items, more);
-      page();
-    };
-    return el("details", { ontoggle: fill }, el("summary", {}, el("span", { class: "sev " + worst }, t(worst)),
-      el("span", {}, say(rule.title), " ", el("span", { class: "rule" }, `${rule.rule} ${rule.id}`)), el("span", {}, String(findings.length))), body);
+    const sorted = [...list].sort((a, b) => rank(a.severity) - rank(b.severity) || order(a, b));
+    const d = el("details", { id: "rule-" + rule.rule, "data-rule": rule.rule, open: unfolded.has(index) },
+      el("summary", {}, el("span", { class: "sev " + worst }, t(worst)), el("span", { class: "title" }, el("bdi", {}, say(rule.title)), " ", el("span", { class: "rule" }, `${rule.rule} ${rule.id || ""}`)),
+        el("span", { class: "n" }, number(list.length))), body);
+    if (d.open) fill(body, rule, sorted);
+    d.addEventListener("toggle", () => {
+      if (d.open) unfolded.add(index); else unfolded.delete(index);
+      if (d.open) fill(body, rule, sorted);
+    });
+    return d;
   }
+  const collator = new Intl.Collator("en", { numeric: true });
+  const order = (a, b) => collator.compare(a.resource.file || "", b.resource.file || "") || (a.resource.line || 0) - (b.resource.line || 0) || collator.compare(nameOf(a.resource), nameOf(b.resource));
 
-  function list() {
-    const box = document.getElementById("list");
+  const sorts = {
+    "": (a, b) => a.worst - b.worst || b.list.length - a.list.length,
+    count: (a, b) => b.list.length - a.list.length || a.worst - b.worst,
+    title: (a, b) => say(a.rule.title).localeCompare(say(b.rule.title), state.lang === "zh" ? "zh-CN" : "en"),
+    rule: (a, b) => collator.compare(a.rule.rule, b.rule.rule),
+  };
+
+  function groups() {
     const byRule = new Map();
     for (const f of visible()) {
       if (!byRule.has(f.rule)) byRule.set(f.rule, []);
       byRule.get(f.rule).push(f);
     }
-    const worst = (fs) => Math.min(...fs.map((f) => rank(f.severity)));
-    const groups = [...byRule].sort((a, b) => worst(a[1]) - worst(b[1]) || b[1].length - a[1].length);
-    box.replaceChildren(...groups.slice(0, state.groups).map(([i, fs]) => group(data.rules[i], fs)));
-    if (!groups.length) box.append(el("p", { class: "empty" }, open.length ? t("none") : t("clean")));
-    if (groups.length > state.groups) box.append(el("button", { class: "more", type: "button", onclick: () => { state.groups += 40; list(); } }, `${t("more")} (${groups.length - state.groups})`));
+    return [...byRule].map(([i, list]) => ({ i, list, rule: data.rules[i], worst: Math.min(...list.map((f) => rank(f.severity))) })).sort(sorts[state.sort] || sorts[""]).map((g) => [g.i, g.list]);
   }
 
-  function table(title, head, rows) {
-    return el("section", { class: "card" }, el("h2", {}, title), el("div", { class: "scroll" }, el("table", {},
-      el("thead", {}, el("tr", {}, head.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, rows))));
+  function list() {
+    const all = groups(), n = all.reduce((sum, [, l]) => sum + l.length, 0);
+    const box = el("div", { class: "groups" });
+    $("list").replaceChildren(box);
+    $("shown").textContent = t("shown", number(n), number(state.suppressed ? findings.length : open.length), number(all.length));
+    // The rule or finding that the address names is shown however far down it is.
+    const named = all.findIndex(([i]) => i === focusRule());
+    if (named >= 0) unfolded.add(all[named][0]);
+    paged(box, all, Math.max(pages.groups, named + 1), group);
+    const filtered = filters.some((k) => state[k]);
+    if (!all.length) box.append(el("p", { class: "empty" }, filtered ? t("none") : findings.length ? t("onlySuppressed", number(findings.length)) : t("clean")));
+    $("openall").hidden = $("closeall").hidden = !all.length;
+  }
+
+  function focusRule() {
+    if (state.finding) {
+      const f = findings.find((v) => v.fingerprint === state.finding);
+      return f ? f.rule : -1;
+    }
+    return state.rule ? data.rules.findIndex((r) => r.rule === state.rule) : -1;
+  }
+
+  // settle scrolls to what the address names.
+  function settle() {
+    const d = state.finding || state.rule ? document.querySelector(`details[data-rule="${CSS.escape((data.rules[focusRule()] || {}).rule || "")}"]`) : null;
+    if (!d) return;
+    let target = d;
+    if (state.finding) {
+      for (let more = d.querySelector(".more"); more && !more.hidden && !d.querySelector(`[data-finding="${CSS.escape(state.finding)}"]`);) more.click();
+      target = d.querySelector(`[data-finding="${CSS.escape(state.finding)}"]`) || d;
+      target.classList.add("named");
+    }
+    target.scrollIntoView({ block: state.finding ? "center" : "start" });
+    d.querySelector("summary").focus({ preventScroll: true });
+  }
+
+  function table(title, head, list, row) {
+    const body = el("tbody", {}), scroll = el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, head.map((h) => el("th", { scope: "col" }, h)))), body));
+    const card = el("section", { class: "card" }, el("h2", {}, title), scroll);
+    paged(body, list, pages.rows, row, scroll);
+    return card;
   }
 
   function compliance() {
-    if (!data.compliance.length) return [];
+    if (!data.compliance.length) return null;
     const frameworks = [...new Set(data.compliance.map((c) => c.framework))];
-    const of = (f, s) => data.compliance.filter((c) => c.framework === f && c.status === s).length;
-    const rows = frameworks.map((f) => {
-      const [p, x] = [of(f, "pass"), of(f, "fail")];
-      return el("tr", {}, el("td", {}, f), el("td", {}, p + x ? Math.floor((100 * p) / (p + x)) + "%" : "-"), ["pass", "fail", "manual", "not-applicable"].map((s) => el("td", { class: s }, String(of(f, s)))));
+    const select = el("select", { "aria-label": t("verdicts"), id: "verdicts", onchange: fillAll }, [["", t("all")], ...statuses.map((s) => [s, t(s)])].map(([v, text]) => el("option", { value: v }, `${t("verdicts")}: ${text}`)));
+    const fills = [];
+    function fillAll() { fills.forEach((f) => f()); }
+    const parts = frameworks.map((id) => {
+      const clauses = data.compliance.filter((c) => c.framework === id);
+      const n = Object.fromEntries(statuses.map((s) => [s, clauses.filter((c) => c.status === s).length]));
+      const decided = n.pass + n.fail, score = decided ? Math.floor((100 * n.pass) / decided) : -1;
+      const body = el("tbody", {}), empty = el("p", { class: "empty" }, t("noClause"));
+      fills.push(() => {
+        const rows = clauses.filter((c) => !select.value || c.status === select.value).map(clauseRow);
+        body.replaceChildren(...rows);
+        empty.hidden = rows.length > 0;
+      });
+      return el("details", { class: "framework", "data-framework": id }, el("summary", {}, el("span", { class: "title" }, id), el("span", { class: "track", "aria-hidden": "true" }, el("i", { class: "good", width: `${Math.max(score, 0)}%` })),
+        el("span", { class: "score" }, score < 0 ? "-" : score + "%"), el("span", { class: "verdicts" }, statuses.map((s) => el("span", { class: s }, `${t(s)} ${number(n[s])}`)))),
+        el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, [t("clause"), t("name"), t("verdict")].map((h) => el("th", { scope: "col" }, h)))), body)), empty);
     });
-    const clauses = frameworks.map((f) => el("details", {}, el("summary", {}, el("span", { class: "sev" }, ""), el("span", {}, f), el("span", {}, "")),
-      el("div", { class: "scroll" }, el("table", {}, el("tbody", {}, data.compliance.filter((c) => c.framework === f).map((c) => el("tr", {}, el("td", {}, c.clause), el("td", {}, say(c.title), c.reason ? el("div", { class: "note" }, say(c.reason)) : null),
-        el("td", { class: c.status }, t(c.status) + (c.findings && c.findings.length ? ` (${c.findings.length})` : "")))))))));
-    const card = table(t("compliance"), [t("framework"), t("score"), t("pass"), t("fail"), t("manual"), t("not-applicable")], rows);
-    card.append(...clauses);
-    return [card];
+    fillAll();
+    return el("section", { class: "card", id: "compliance" }, el("div", { class: "bar-head" }, el("h2", {}, t("compliance")), select), parts);
+  }
+
+  function clauseRow(c) {
+    const n = (c.findings || []).length;
+    return el("tr", {}, el("td", { class: "nowrap" }, c.clause), el("td", {}, say(c.title), c.reason ? el("div", { class: "note" }, say(c.reason)) : null),
+      el("td", { class: "nowrap " + c.status }, t(c.status), " ", n ? button(number(n), () => { set({ clause: clauseKey(c) }); $("findings-card").scrollIntoView(); $("clause").focus({ preventScroll: true }); },
+        { class: "quiet", "aria-label": t("showFindings", number(n), `${c.framework} ${c.clause}`) }) : null));
   }
 
   function rest() {
-    const out = [...compliance()];
     const components = data.target.components || [];
-    if (components.length) out.push(table(t("components"), [t("group"), t("name"), t("version"), t("state")], components.map((c) =>
-      el("tr", {}, el("td", {}, c.group), el("td", {}, c.name), el("td", {}, c.version || ""), el("td", {}, c.notScanned ? t("cannot") + c.notScanned : c.workload || "")))));
-    out.push(data.notScanned.length ? table(`${t("notScanned")} (${data.notScanned.length})`, [t("target"), t("what"), t("reason"), ""], data.notScanned.map((n) =>
-      el("tr", {}, el("td", {}, n.target), el("td", {}, n.what), el("td", {}, n.reason), el("td", {}, el("span", { class: "tag" }, n.code)))))
-      : el("section", { class: "card" }, el("h2", {}, t("notScanned")), el("p", { class: "note" }, t("everything"))));
-    return out;
+    return [compliance(), components.length ? table(`${t("components")} (${number(components.length)})`, [t("group"), t("name"), t("version"), t("state")], components, (c) =>
+      el("tr", {}, el("td", {}, c.group), el("td", {}, c.name), el("td", {}, c.version || ""), el("td", {}, c.notScanned ? t("cannot") + c.notScanned : [c.workload || "", c.image ? el("div", { class: "note" }, c.image) : null]))) : null,
+    data.notScanned.length ? table(`${t("notScanned")} (${number(data.notScanned.length)})`, [t("target"), t("what"), t("reason"), t("code")], data.notScanned, (n) =>
+      el("tr", {}, el("td", {}, n.target), el("td", {}, n.what), el("td", {}, n.reason), el("td", { class: "nowrap" }, el("span", { class: "tag" }, n.code))))
+      : el("section", { class: "card" }, el("h2", {}, t("notScanned")), el("p", { class: "note" }, t("everything"))), el("p", { class: "keys" }, t("keys"))].filter(Boolean);
   }
 
-  function set(change) { Object.assign(state, change); draw(); }
+  function openAll(yes) {
+    for (const d of document.querySelectorAll("#list details")) {
+      d.open = yes;
+      if (!yes) unfolded.delete(data.rules.findIndex((r) => r.rule === d.dataset.rule));
+    }
+  }
 
-  function draw() {
-    document.documentElement.lang = state.lang === "zh" ? "zh-CN" : "en";
-    document.getElementById("target").textContent = data.target.name;
-    document.getElementById("lang").textContent = t("other");
-    document.getElementById("theme").textContent = document.documentElement.classList.contains("dark") ? t("light") : t("dark");
-    document.getElementById("app").replaceChildren(
-      el("div", { class: "cards" }, [summary(), bars(t("byRisk"), (f) => data.rules[f.rule].risk, (k) => set({ risk: k })),
-        bars(isCluster ? t("byNamespace") : t("byFile"), (f) => placeOf(f.resource), (k) => set({ place: k }))].filter(Boolean)),
-      el("section", { class: "card" }, filters(), el("div", { id: "list" })), ...rest());
+  // set changes the view in place: what has the focus keeps it.
+  function set(change) {
+    Object.assign(state, { rule: "", finding: "" }, change);
+    const kept = Object.entries(state).filter(([k, v]) => k !== "lang" && v);
+    history.replaceState(null, "", "#" + new URLSearchParams(kept));
+    update();
+  }
+
+  function update() {
+    const chosen = state.severity ? state.severity.split(",") : [];
+    for (const b of document.querySelectorAll("[data-severity]")) b.setAttribute("aria-pressed", String(chosen.includes(b.dataset.severity)));
+    for (const b of document.querySelectorAll("[data-field]")) b.setAttribute("aria-pressed", String(state[b.dataset.field] === b.dataset.value));
+    for (const s of document.querySelectorAll("[data-select]")) {
+      const v = state[s.dataset.select];
+      if (v && ![...s.options].some((o) => o.value === v)) s.append(el("option", { value: v }, v));
+      s.value = v;
+    }
+    if ($("search").value !== state.q && document.activeElement !== $("search") || !state.q) $("search").value = state.q;
+    if ($("suppressed")) $("suppressed").setAttribute("aria-pressed", String(Boolean(state.suppressed)));
+    $("clause").hidden = !state.clause;
+    $("clause").textContent = clean(t("clauseFilter", state.clause.replace("/", " "))) + " ✕";
+    $("reset").hidden = !filters.some((k) => state[k]);
     list();
   }
 
-  document.getElementById("lang").addEventListener("click", () => set({ lang: state.lang === "zh" ? "en" : "zh" }));
-  document.getElementById("theme").addEventListener("click", () => { document.documentElement.classList.toggle("dark"); draw(); });
+  function draw() {
+    document.documentElement.lang = state.lang === "zh" ? "zh-CN" : "en";
+    $("target").textContent = clean(data.target.name);
+    $("skip").textContent = t("skip");
+    $("lang").textContent = t("other");
+    $("lang").lang = state.lang === "zh" ? "en" : "zh-CN";
+    $("theme").textContent = t("theme", t(dark() ? "dark" : "light"));
+    $("app").replaceChildren(el("div", { class: "cards" }, [summary(), bars(t("byRisk"), "risk", tally(riskOf), t),
+      bars(t(isCluster ? "byNamespace" : "byFile"), "place", tally(placeOf), placeName)].filter(Boolean)),
+      el("section", { class: "card", id: "findings-card" }, controls(), el("div", { class: "bar-head" }, el("p", { id: "shown", role: "status" }),
+        el("span", {}, button(t("openAll"), () => openAll(true), { id: "openall", class: "quiet" }), button(t("closeAll"), () => openAll(false), { id: "closeall", class: "quiet" }))),
+      el("div", { id: "list", tabindex: "-1" })), ...rest());
+    update();
+  }
+
+  const dark = () => document.documentElement.classList.contains("dark");
+  function fromAddress() {
+    const p = new URLSearchParams(location.hash.slice(1));
+    for (const k of Object.keys(blank)) state[k] = p.get(k) || "";
+  }
+
+  function keys(e) {
+    const typing = e.target.closest("input, select, textarea");
+    if (e.ctrlKey || e.metaKey || e.altKey || (typing && e.key !== "Escape")) return;
+    const heads = [...document.querySelectorAll("#list summary")], at = heads.indexOf(document.activeElement);
+    const go = (i) => heads.length && heads[Math.max(0, Math.min(heads.length - 1, i))].focus();
+    const actions = { "/": () => $("search").focus(), j: () => go(at + 1), k: () => go(at - 1), o: () => openAll(true), c: () => openAll(false), Escape: reset };
+    if (!actions[e.key]) return;
+    actions[e.key]();
+    if (e.key !== "Escape") e.preventDefault();
+  }
+
+  // On paper everything listed is open and light, a bounded number of rules.
+  let printed = null;
+  addEventListener("beforeprint", () => { printed = new Set(unfolded); openAll(true); });
+  addEventListener("afterprint", () => {
+    for (const d of document.querySelectorAll("#list details")) d.open = printed.has(data.rules.findIndex((r) => r.rule === d.dataset.rule));
+  });
+  addEventListener("hashchange", () => { fromAddress(); update(); settle(); });
+  document.addEventListener("keydown", keys);
+  $("lang").addEventListener("click", () => { state.lang = state.lang === "zh" ? "en" : "zh"; draw(); });
+  $("theme").addEventListener("click", () => { document.documentElement.classList.toggle("dark"); $("theme").textContent = t("theme", t(dark() ? "dark" : "light")); });
   if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark");
+  fromAddress();
   draw();
+  settle();
 })();

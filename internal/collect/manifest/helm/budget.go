@@ -11,7 +11,7 @@ import (
 // Bounds of one template besides those of manifest.Limits. The large charts of monitoring stacks take some ten thousand
 // steps a template.
 const (
-	maxSteps = 3_000_000 // loop rounds, function calls and includes
+	maxSteps = 1_000_000 // loop rounds, function calls and includes
 	maxAlloc = 256 << 20 // bytes that functions return, summed up
 	maxValue = 32 << 20  // bytes of one value that is serialised or of one text that is made
 )

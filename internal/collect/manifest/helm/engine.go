@@ -1,10 +1,12 @@
 package helm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"regexp"
 	"sort"
 	"strconv"
@@ -131,9 +133,16 @@ type frame struct {
 	marks []origin
 }
 
+// noValue is what text/template prints for what is missing. Helm takes it out of the output, and out of that of tpl.
+const noValue = "<no value>"
+
 func (f *frame) Write(p []byte) (int, error) {
 	if err := f.e.write(len(p)); err != nil {
 		return 0, err
+	}
+	if f.name != "" && bytes.Contains(p, []byte(noValue)) {
+		f.buf.Write(bytes.ReplaceAll(p, []byte(noValue), nil))
+		return len(p), nil
 	}
 	return f.buf.Write(p)
 }
@@ -149,11 +158,18 @@ func (e *engine) render(s *source) (out *output, fail *failure) {
 	e.renew()
 	s.scope["Template"] = map[string]any{"Name": s.name, "BasePath": s.base}
 	f := &frame{e: e, name: s.name}
-	if err := e.execute(e.set, f, s.name, s.scope); err != nil {
-		x := e.explain(s, err)
-		return nil, &x
+	left := e.output
+	err := e.execute(e.set, f, s.name, s.scope)
+	out = &output{text: []byte(f.buf.String()), marks: f.marks, template: s.text}
+	if err == nil {
+		return out, nil
 	}
-	return &output{text: []byte(f.buf.String()), marks: f.marks, template: s.text}, nil
+	e.output = left // what a template that fails has written is not kept
+	x := e.explain(s, err)
+	if x.line == 0 && len(f.marks) > 0 {
+		x.line, _ = out.position(len(out.text))
+	}
+	return nil, &x
 }
 
 func (e *engine) execute(set *template.Template, f *frame, name string, data any) error {
@@ -197,7 +213,7 @@ func (e *engine) tpl(set *template.Template, text string, data any) (string, err
 	e.weave(clone)
 	f := &frame{e: e}
 	err = e.execute(clone, f, t.Name(), data)
-	return f.buf.String(), err
+	return strings.ReplaceAll(f.buf.String(), noValue, ""), err
 }
 
 // bind gives a set of templates the functions that need the set itself.
@@ -229,13 +245,19 @@ func (e *engine) mark(at int, text bool) (string, error) {
 	return "", nil
 }
 
-// value looks at what an action is about to print. What is missing prints nothing, as in Helm.
+// value looks at what an action is about to print.
 func (e *engine) value(v ...any) (any, error) {
 	if len(v) == 0 || v[0] == nil {
-		return "", nil
+		return nil, nil
 	}
 	if _, err := e.size(v[0]); err != nil {
 		return nil, err
+	}
+	// A struct that prints itself by pointer, such as the version of Kubernetes, was addressable before it came here.
+	if r := reflect.ValueOf(v[0]); r.Kind() == reflect.Struct && reflect.PointerTo(r.Type()).Implements(reflect.TypeFor[fmt.Stringer]()) {
+		p := reflect.New(r.Type())
+		p.Elem().Set(r)
+		return p.Interface(), nil
 	}
 	return v[0], nil
 }

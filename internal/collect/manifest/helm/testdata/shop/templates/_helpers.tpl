@@ -1,0 +1,7 @@
+{{- define "shop.labels" -}}
+app: {{ .Chart.Name }}
+release: {{ .Release.Name }}
+{{- end -}}
+{{- define "shop.broken" -}}
+{{ .Values.missing.deep.value }}
+{{- end -}}
