@@ -1,5 +1,6 @@
 # Everything a developer or a user runs. `make help` lists it.
-export GOFLAGS := -trimpath
+# The version is stamped by LDFLAGS; git need not be asked by every build. -trimpath is part of the build cache's keys.
+export GOFLAGS := -trimpath -buildvcs=false
 export CGO_ENABLED := 0
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -9,7 +10,7 @@ LDFLAGS := -s -w -X main.release=$(VERSION) -X main.commit=$(COMMIT) -X main.bui
 # Packages where goroutines meet; the race detector needs cgo and a compile of its own.
 RACE    := ./internal/scan ./internal/rule ./internal/collect/... ./internal/analyze ./internal/report
 
-.PHONY: help build run test check bench e2e lab fuzz clean
+.PHONY: help build run test check bench e2e lab deps fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  \1\t/' | expand -t 12
@@ -20,7 +21,7 @@ build: ## build bin/stockade
 run: build ## scan the demo shop, or the cluster of $KUBECONFIG, and write stockade-report.html
 	@sh demo/run.sh
 
-test: lab ## everything: rule cases, unit tests, race detector, real API servers
+test: deps lab ## everything: rule cases, unit tests, race detector, real API servers
 	go vet ./...
 	go test -p 2 -timeout 30m ./...
 	CGO_ENABLED=1 go test -race -p 2 -timeout 20m $(RACE)
@@ -32,7 +33,12 @@ check: ## the quick part of test: no API server, no race detector
 lab: ## build etcd and the API servers for the end-to-end tests (cached)
 	go run ./e2e/lab/cmd/labbuild
 
-e2e: lab ## only the end-to-end stories against real API servers
+deps: ## install what the tests need beside Go: a browser for the HTML report
+	@command -v chromium >/dev/null || { echo "installing chromium for the report tests"; \
+	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); $$SUDO apt-get update -qq && \
+	$$SUDO apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; }
+
+e2e: deps lab ## only the end-to-end stories against real API servers
 	go test -timeout 30m ./e2e/...
 
 bench: build ## measure, and write bench/RESULTS.md

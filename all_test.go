@@ -47,7 +47,7 @@ var imports = map[string][]string{
 	"scan":       {"analyze", "collect/dockerfile", "collect/manifest", "compliance", "fault", "finding", "inventory", "rule"},
 	// outputs
 	"report": {"finding"},
-	"export": {"inventory", "rule"},
+	"export": {"finding", "inventory", "rule"},
 }
 
 // outside keeps heavy or foreign packages where they belong: prefix -> rooms that may import it.

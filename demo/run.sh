@@ -48,15 +48,14 @@ case $code in
 *) exit "$code" ;;
 esac
 
-# The table is for the eye: one line in jsonl is one finding, and the lesser ones are left to the report.
-findings=$(grep -c '"type":"finding"' "$dir/all.jsonl" || true)
+# A line of jsonl is a record, and a finding has one severity: the table gets the worst, the report has them all.
+count() { grep -c "\"severity\":\"$1\"" "$dir/all.jsonl" || true; }
 grep -v -e '"severity":"medium"' -e '"severity":"low"' -e '"severity":"info"' "$dir/all.jsonl" >"$dir/worst.jsonl" || true
-shown=$(grep -c '"type":"finding"' "$dir/worst.jsonl" || true)
 "$stockade" report "$dir/worst.jsonl" -o table
 
 echo
-say "Above: the $shown critical and high ones of $findings findings. All of them, with filters and both languages:" \
-	"以上是全部 $findings 项发现中的 $shown 项严重和高危问题。完整结果（可筛选，支持中英文切换）："
+say "Above is what is critical and high. There are also $(count medium) medium, $(count low) low and $(count info) informational findings:" \
+	"以上为严重和高危风险项。另有中危 $(count medium) 项、低危 $(count low) 项、提示 $(count info) 项，完整报告（可筛选，支持中英文切换）："
 echo "    file://$(pwd)/$report"
 if [ $code = 3 ]; then
 	say "Some things could not be read, so nothing is known about them: see \"not scanned\" (exit code 3 of stockade)." \

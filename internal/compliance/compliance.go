@@ -107,15 +107,15 @@ func (c *Clause) judge(rules []*rule.Rule, facts Facts) (finding.ClauseStatus, f
 		if facts.Undecided[r.Name] {
 			return finding.Manual, finding.Text{EN: "rule " + r.Name + " could not judge every object", ZH: "规则 " + r.Name + " 未能判定全部对象"}, nil
 		}
-		if need := missing(r, facts.Seen); need != "" {
+		if need := Missing(r, facts.Seen); need != "" {
 			return finding.Manual, finding.Text{EN: "not looked at: no " + need + " facts in this scan", ZH: "未检查：本次扫描没有 " + need + " 的数据"}, nil
 		}
 	}
 	return finding.Pass, finding.Text{}, nil
 }
 
-// missing names what a rule needs and the scan did not see; "" when it had everything.
-func missing(r *rule.Rule, seen map[string]bool) string {
+// Missing names what a rule needs and the scan did not see; "" when it had everything.
+func Missing(r *rule.Rule, seen map[string]bool) string {
 	switch {
 	case r.Validate == nil:
 		return ""

@@ -231,6 +231,9 @@ type Target struct {
 	Managed      bool           `json:"managed,omitempty"`
 	Counts       map[string]int `json:"counts,omitempty"` // objects by Kind
 	Components   []Component    `json:"components,omitempty"`
+	// Scores is the share of rules without an open finding, in percent, by risk type, of the rules that had something to
+	// judge. Risk types without such rules are absent.
+	Scores map[string]int `json:"scores,omitempty"`
 }
 
 // Component is a core component of the cluster or of an image repository beside it, as an asset.

@@ -63,7 +63,13 @@ func (m *markdown) End(_ time.Time, target finding.Target, s finding.Stats) erro
 		head, rule, row = append(head, w.severity[sev]), append(rule, "---:"), append(row, fmt.Sprint(m.counts[sev]))
 	}
 	m.put("| %s |\n| %s |\n| %s |\n", strings.Join(head, " | "), strings.Join(rule, " | "), strings.Join(row, " | "))
-	m.frameworkTable()
+	if rows := m.riskRows(target); len(rows) > 0 {
+		m.table([]string{w.risks, w.rulesPassed, w.findings}, rows)
+	}
+	if len(m.frameworks) > 0 {
+		m.put("## %s\n", w.compliance)
+		m.table(w.complianceHeader(), m.complianceRows())
+	}
 	m.rules()
 	if len(m.notScanned) > 0 {
 		m.put("## %s\n", w.notScanned)
@@ -76,8 +82,16 @@ func (m *markdown) End(_ time.Time, target finding.Target, s finding.Stats) erro
 		}
 		m.put("")
 	}
-	if _, sum := m.accepted(); sum > 0 {
-		m.put(w.suppressed+"\n", sum)
+	if grounds, sum := m.accepted(); sum > 0 {
+		m.put("## "+w.suppressed+"\n", sum)
+		for i, g := range grounds {
+			if i == shownReasons || m.buf.Len() > markdownMost {
+				m.put("- … %s", fmt.Sprintf(w.others, len(grounds)-i))
+				break
+			}
+			m.put("- %d: %s", m.suppressed[g], markdownText(g))
+		}
+		m.put("")
 	}
 	m.put("%s", w.stats(m.total, s))
 	_, err := m.w.Write(m.buf.Bytes())
@@ -106,7 +120,7 @@ func (m *markdown) rules() {
 
 func (m *markdown) rule(g *ruleGroup) {
 	f := g.first[0]
-	m.put("## %s: %s\n\n%s %s\n", m.words.severity[g.severity], markdownText(f.Title.In(m.lang)), markdownCode(f.Rule), markdownText(f.RuleID))
+	m.put("## %s: %s\n\n%s\n", m.words.severity[g.severity], markdownText(f.Title.In(m.lang)), strings.TrimSpace(markdownCode(f.Rule)+" "+markdownText(f.RuleID)))
 	for _, v := range g.first {
 		m.put("- %s %s", markdownCode(place(v.Resource)), markdownText(v.Message.In(m.lang)))
 		for _, note := range v.Mitigations {
@@ -122,19 +136,12 @@ func (m *markdown) rule(g *ruleGroup) {
 	m.put("")
 }
 
-func (m *markdown) frameworkTable() {
-	if len(m.frameworks) == 0 {
-		return
-	}
-	w := m.words
-	head := []string{w.framework, w.score}
-	for _, s := range clauseStatuses {
-		head = append(head, w.clause[s])
-	}
-	m.put("## %s\n\n| %s |\n|---|---:|---:|---:|---:|---:|", w.compliance, strings.Join(head, " | "))
-	for _, id := range m.frameworks {
-		n := m.verdicts(id)
-		m.put("| %s | %s | %d | %d | %d | %d |", markdownText(id), m.score(id), n[0], n[1], n[2], n[3])
+// table writes rows of a name and numbers.
+func (m *markdown) table(header []string, rows [][]string) {
+	m.put("| %s |\n|---%s|", strings.Join(header, " | "), strings.Repeat("|---:", len(header)-1))
+	for _, row := range rows {
+		row[0] = markdownText(row[0])
+		m.put("| %s |", strings.Join(row, " | "))
 	}
 	m.put("")
 }

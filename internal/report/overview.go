@@ -18,6 +18,7 @@ type overview struct {
 	groups     map[string]*ruleGroup
 	order      []*ruleGroup
 	counts     map[finding.Severity]int
+	risks      map[string]int // open findings by risk type
 	total      int
 	suppressed map[string]int // "by: reason" -> count
 	clauses    map[string][]finding.Clause
@@ -48,7 +49,7 @@ type gapKey struct {
 var clauseStatuses = []finding.ClauseStatus{finding.Pass, finding.Fail, finding.Manual, finding.NotApplicable}
 
 func newOverview(lang string) overview {
-	return overview{lang: lang, words: wordsIn(lang), groups: map[string]*ruleGroup{}, counts: map[finding.Severity]int{},
+	return overview{lang: lang, words: wordsIn(lang), groups: map[string]*ruleGroup{}, counts: map[finding.Severity]int{}, risks: map[string]int{},
 		suppressed: map[string]int{}, clauses: map[string][]finding.Clause{}, gapOf: map[gapKey]*gap{}}
 }
 
@@ -73,6 +74,7 @@ func (o *overview) Finding(f *finding.Finding) error {
 	}
 	g.total++
 	o.counts[f.Severity]++
+	o.risks[f.Risk]++
 	o.total++
 	return nil
 }
@@ -146,6 +148,40 @@ func (o *overview) verdicts(framework string) []int {
 		if i := slices.Index(clauseStatuses, c.Status); i >= 0 {
 			out[i]++
 		}
+	}
+	return out
+}
+
+// riskRows are the scores of the target by risk type, with the findings of each.
+func (o *overview) riskRows(target finding.Target) [][]string {
+	var rows [][]string
+	for _, risk := range slices.Sorted(maps.Keys(target.Scores)) {
+		name := o.words.risk[risk]
+		if name == "" {
+			name = plain(risk)
+		}
+		rows = append(rows, []string{orDash(name), fmt.Sprintf("%d%%", target.Scores[risk]), fmt.Sprint(o.risks[risk])})
+	}
+	return rows
+}
+
+// complianceRows are the frameworks with score and verdicts, below complianceHeader.
+func (o *overview) complianceRows() [][]string {
+	var rows [][]string
+	for _, id := range o.frameworks {
+		row := []string{plain(id), o.score(id)}
+		for _, n := range o.verdicts(id) {
+			row = append(row, fmt.Sprint(n))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (w words) complianceHeader() []string {
+	out := []string{w.framework, w.score}
+	for _, s := range clauseStatuses {
+		out = append(out, w.clause[s])
 	}
 	return out
 }

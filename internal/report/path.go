@@ -41,7 +41,11 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 func below(file, dir string) string {
 	if rooted(file) {
+		share := strings.HasPrefix(file, "//")
 		file = path.Clean(file)
+		if share {
+			file = "/" + file // a share of a Windows server, not a folder
+		}
 		if dir = strings.TrimSuffix(path.Clean(dir), "/"); dir != "." {
 			if rest, ok := strings.CutPrefix(file, dir+"/"); ok {
 				return rest

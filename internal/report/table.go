@@ -43,6 +43,9 @@ func (t *tableReport) End(_ time.Time, target finding.Target, s finding.Stats) e
 		t.group(g)
 	}
 	t.components(target)
+	if rows := t.riskRows(target); len(rows) > 0 {
+		t.columns([]string{t.words.risks, t.words.rulesPassed, t.words.findings}, rows)
+	}
 	t.compliance()
 	t.told()
 	t.totals(target, s)
@@ -154,19 +157,7 @@ func (t *tableReport) compliance() {
 		return
 	}
 	t.head(t.words.compliance)
-	header := []string{t.words.framework, t.words.score}
-	for _, s := range clauseStatuses {
-		header = append(header, t.words.clause[s])
-	}
-	var rows [][]string
-	for _, id := range t.frameworks {
-		row := []string{plain(id), t.score(id)}
-		for _, n := range t.verdicts(id) {
-			row = append(row, strconv.Itoa(n))
-		}
-		rows = append(rows, row)
-	}
-	t.columns(header, rows)
+	t.columns(t.words.complianceHeader(), t.complianceRows())
 	for _, id := range t.frameworks {
 		failed := false
 		for _, c := range t.clauses[id] {

@@ -75,7 +75,7 @@ type span struct{ text, color string }
 type word struct {
 	span
 	width int
-	space bool // a space stands before it, unless it begins a line
+	space int  // spaces that stand before it, unless it begins a line
 	glue  bool // it may not begin a line
 }
 
@@ -85,29 +85,29 @@ const (
 	opening = "（【《「『〈〔“‘(["
 )
 
-// split cuts spans, which spaces part, into words.
+// split cuts spans, which two spaces part, into words.
 func split(spans []span) []word {
 	var out []word
 	for _, s := range spans {
-		space, start := true, -1
+		space, start := 2, -1
 		end := func(i int) {
 			if start < 0 {
 				return
 			}
-			w := word{span: span{s.text[start:i], s.color}, width: width(s.text[start:i]), space: space && len(out) > 0}
-			if !space && len(out) > 0 {
+			w := word{span: span{s.text[start:i], s.color}, width: width(s.text[start:i]), space: space}
+			if space == 0 && len(out) > 0 {
 				first, _ := utf8.DecodeRuneInString(w.text)
 				last, _ := utf8.DecodeLastRuneInString(out[len(out)-1].text)
 				w.glue = strings.ContainsRune(closing, first) || strings.ContainsRune(opening, last)
 			}
 			out = append(out, w)
-			space, start = false, -1
+			space, start = 0, -1
 		}
 		for i, r := range s.text {
 			switch {
 			case r == ' ':
 				end(i)
-				space = true
+				space = max(space, 1)
 			case text.RuneWidth(r) == 2:
 				end(i)
 				start = i
@@ -134,16 +134,16 @@ func fold(spans []span, first, rest int) [][]span {
 			total += words[i+n].width
 			n++
 		}
-		gap := 0
-		if words[i].space && used > 0 {
-			gap = 1
+		gap := words[i].space
+		if used == 0 {
+			gap = 0
 		}
 		if used > 0 && used+gap+total > room {
 			lines, line, room, used, gap = append(lines, line), nil, rest, 0, 0
 		}
 		for j, w := range words[i : i+n] {
-			if j == 0 && gap > 0 {
-				w.text = " " + w.text
+			if j == 0 {
+				w.text = strings.Repeat(" ", gap) + w.text
 			}
 			if k := len(line) - 1; k >= 0 && line[k].color == w.color {
 				line[k].text += w.text

@@ -85,17 +85,75 @@ func mitigate(f *finding.Finding, namespace, level string) {
 	})
 }
 
+// deniedRules reads which of our rules the cluster's admission policies enforce already: exported policies carry the ids of
+// their rules, and count where a binding denies without narrowing the scope.
+func (r *run) deniedRules() map[string]string {
+	const group = ".admissionregistration.k8s.io"
+	denied := map[string]string{}
+	for _, b := range r.cluster.Objects["ValidatingAdmissionPolicyBinding"+group] {
+		if !slices.Contains(inventory.Strs(b.Content, "spec", "validationActions"), "Deny") || inventory.Map(b.Content, "spec", "matchResources") != nil {
+			continue
+		}
+		for _, p := range r.cluster.Objects["ValidatingAdmissionPolicy"+group] {
+			if p.Name != inventory.Str(b.Content, "spec", "policyName") {
+				continue
+			}
+			for id := range strings.SplitSeq(p.Annotations()["stockade.dev/rules"], ",") {
+				denied[id] = p.Name
+			}
+		}
+	}
+	return denied
+}
+
+// refused notes that an admission policy would refuse the object today.
+func refused(f *finding.Finding, policy string) {
+	if policy == "" {
+		return
+	}
+	f.Mitigations = append(f.Mitigations, finding.Text{
+		EN: fmt.Sprintf("ValidatingAdmissionPolicy %s refuses such an object: it is from before the policy, or was let through.", policy),
+		ZH: fmt.Sprintf("ValidatingAdmissionPolicy %s 会拒绝此类对象：该对象早于策略创建，或曾被放行。", policy),
+	})
+}
+
 // describe completes the target when the stream has ended.
 func (r *run) describe() {
+	target := &r.cfg.Header.Target
+	target.Counts = r.counts
 	if why, ok := r.cluster.Unread["NodeFacts.stockade.dev"]; ok {
-		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "node facts", Reason: why, Code: finding.Broken})
+		r.told = append(r.told, finding.NotScanned{Target: target.Name, What: "node facts", Reason: why, Code: finding.Broken})
 	}
 	if r.cfg.Info == nil {
 		return
 	}
 	info := r.cfg.Info()
 	r.cluster.Version, r.cluster.Distribution, r.cluster.Managed = info.Version, info.Distribution, info.Managed
+	target.Version, target.Distribution, target.Managed = info.Version, info.Distribution, info.Managed
 	maps.Copy(r.cluster.Unread, info.Unread)
+	for _, c := range r.cluster.CoreComponents() {
+		target.Components = append(target.Components, finding.Component{Name: c.Name, Group: c.Group, Namespace: c.Namespace,
+			Workload: c.Workload, Image: c.Image, Version: c.Version, NotScanned: c.NotScanned})
+	}
+}
+
+// score rates each risk type by its rules that had something to judge.
+func (r *run) score() {
+	seen := r.seenTargets()
+	good, all := map[string]int{}, map[string]int{}
+	for _, ru := range r.cfg.Library.Rules {
+		if compliance.Missing(ru, seen) != "" || r.unjudged[ru.Name] {
+			continue
+		}
+		all[ru.Risk]++
+		if len(r.byRule[ru.ID]) == 0 {
+			good[ru.Risk]++
+		}
+	}
+	r.cfg.Header.Target.Scores = map[string]int{}
+	for risk, n := range all {
+		r.cfg.Header.Target.Scores[risk] = 100 * good[risk] / n
+	}
 }
 
 // clauses judges the frameworks asked for.
@@ -161,6 +219,10 @@ func (r *run) gaps() []finding.NotScanned {
 			n.Code, n.Reason = finding.Managed, "not applicable: the control plane is run by the provider ("+r.cluster.Distribution+")"
 		}
 		out = append(out, n)
+	}
+	if n := len(r.images); n > 0 {
+		out = append(out, finding.NotScanned{Target: name, What: fmt.Sprintf("the contents of %d images", n), Code: finding.Unsupported,
+			Reason: "this version judges configuration; it does not open images for vulnerabilities, secrets or malware"})
 	}
 	if !seen["node"] {
 		out = append(out, finding.NotScanned{Target: name, What: "node files, kubelet settings and processes", Code: finding.Skipped,

@@ -77,6 +77,7 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	r.analyze()
 	r.clauses()
 	r.untold()
+	r.score()
 	r.stats.Rules = len(r.cfg.Library.Rules)
 	if cfg.Judge != nil {
 		r.stats.Rules += len(cfg.Judge.Names())
@@ -114,6 +115,8 @@ type run struct {
 	told      []finding.NotScanned
 	ordinals  map[ordinalKey]int
 	images    map[string]bool
+	counts    map[string]int    // objects by Kind
+	denied    map[string]string // see task
 	stats     finding.Stats
 	summary   Summary
 	failed    error
@@ -133,7 +136,7 @@ type analyzerRule struct {
 func newRun(cfg Config, h finding.Handler) *run {
 	cfg.Library = cfg.Library.For(cfg.Header.Target.Kind)
 	r := &run{cfg: cfg, handler: h, engine: rule.NewEngine(cfg.Library), seen: map[string]bool{}, byRule: map[string][]string{},
-		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{},
+		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{}, counts: map[string]int{},
 		summary: Summary{Worst: map[finding.Severity]int{}}}
 	name := ""
 	if cfg.Header.Target.Kind == "cluster" {
@@ -180,7 +183,9 @@ type task struct {
 	object  *inventory.Object
 	subject rule.Subject
 	only    []string // containers to judge; nil is all
-	level   string   // of Pod Security admission in its namespace, read here since workers must not read the cluster
+	// What stands against it already is read while recording, since workers must not read the growing cluster.
+	level  string            // of Pod Security admission in its namespace
+	denied map[string]string // rule id -> the admission policy that refuses what breaks it
 }
 
 type outcome struct {
@@ -251,6 +256,10 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 		r.settle(o)
 	}
 	added := r.cluster.Add(o)
+	if o.Ref().GroupKind() == "ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io" {
+		r.denied = r.deniedRules() // a new map each time: workers hold the old one
+	}
+	r.counts[o.Kind]++
 	for _, c := range o.Containers() {
 		if image := inventory.Str(c.Content, "image"); image != "" {
 			r.images[image] = true
@@ -264,15 +273,15 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 	if ns := r.cluster.Namespaces[o.Namespace]; ns != nil {
 		level = ns.Labels["pod-security.kubernetes.io/enforce"]
 	}
-	if added.Folded {
-		return task{o, subject, added.Extra, level}, len(added.Extra) > 0
+	if added.Folded && !added.Workload.Static { // static pods of one name differ from node to node: each is judged
+		return task{o, subject, added.Extra, level, r.denied}, len(added.Extra) > 0
 	}
 	if o.Origin.File != "" {
 		key := ordinalKey{subject.Ref, o.Origin.File}
 		subject.Ordinal = r.ordinals[key]
 		r.ordinals[key]++
 	}
-	return task{o, subject, nil, level}, true
+	return task{o, subject, nil, level, r.denied}, true
 }
 
 // settle gives an object from a file the shape that the API server would: "env: null" is no env, metadata is there. A workload
@@ -294,6 +303,7 @@ func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []o
 	for _, t := range work {
 		report := func(f *finding.Finding) {
 			mitigate(f, t.object.Namespace, t.level)
+			refused(f, t.denied[f.RuleID])
 			out = append(out, outcome{finding: r.dress(f, t.object)})
 		}
 		undecided := func(name string, err error) {
@@ -303,18 +313,18 @@ func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []o
 			Hit:       func(ru *rule.Rule, h rule.Hit) { report(ru.Finding(t.subject, h)) },
 			Undecided: func(ru *rule.Rule, err error) { undecided(ru.Name, err) },
 		})
-		if t.only != nil {
-			continue
-		}
 		for _, a := range r.objects {
 			if a.applies(t.object) {
 				a.analyzer.Object(a.context, t.object, func(p analyze.Problem) {
+					if t.only != nil && !slices.Contains(t.only, p.Container) {
+						return
+					}
 					p.Ref, p.Origin = t.subject.Ref, t.object.Origin
 					report(a.rule.Problem(t.subject, p))
 				})
 			}
 		}
-		if r.cfg.Judge != nil {
+		if r.cfg.Judge != nil && t.only == nil {
 			r.cfg.Judge.Object(ctx, t.object, t.subject, report, undecided)
 		}
 	}

@@ -167,6 +167,21 @@ func TestMitigation(t *testing.T) {
 	}
 }
 
+// TestRefused: a policy of ours that denies says so on the findings of its rules; one that audits does not.
+func TestRefused(t *testing.T) {
+	policy := func(action string) string {
+		return "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: ours, annotations: {stockade.dev/rules: \"STK-W-9000,STK-W-9001\"}}\nspec: {}\n---\n" +
+			"apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: ours}\nspec: {policyName: ours, validationActions: [" + action + "]}\n---\n"
+	}
+	pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {containers: [{name: c, image: i, securityContext: {privileged: true}}]}\n"
+	for action, want := range map[string]int{"Deny": 1, "Audit": 0} {
+		got, _ := scanText(t, "cluster", policy(action)+pod, Config{Library: library(t, privileged)})
+		if len(got.findings) != 1 || len(got.findings[0].Mitigations) != want {
+			t.Errorf("%s: %+v", action, got.findings)
+		}
+	}
+}
+
 // TestSuppression: a comment with a reason suppresses its rule on its line, and only that.
 func TestSuppression(t *testing.T) {
 	text := "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: a\n    image: i\n    securityContext:\n      privileged: true # stockade:ignore STK-W-9000 reason=\"a driver\"\n" +

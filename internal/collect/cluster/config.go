@@ -33,7 +33,7 @@ type Config struct {
 	UserAgent  string // "stockade/VERSION"
 
 	QPS         float32       // requests a second on the long run; default 20
-	Burst       int           // requests at once; default 40
+	Burst       int           // requests before that rate holds; default 100, enough for one of each kind
 	PageSize    int64         // objects a request where the server pages; default 500
 	MaxInFlight int64         // bytes of objects read ahead, as they come over the wire; default 16 MiB
 	MaxObject   int           // bytes of one object; a larger one is not scanned; default 16 MiB
@@ -52,7 +52,7 @@ func (c *Config) withDefaults() {
 		c.QPS = 20
 	}
 	if c.Burst <= 0 {
-		c.Burst = max(40, int(c.QPS))
+		c.Burst = max(100, int(c.QPS))
 	}
 	if c.PageSize <= 0 {
 		c.PageSize = 500

@@ -111,7 +111,7 @@ func (s *Source) unread(k *collect.Kind, err error, read int) finding.NotScanned
 		status  *statusError
 		notList *decode.NotListError
 		text    *notJSONError
-		syntax  = errors.Is(err, decode.ErrSyntax)
+		syntax  = errors.Is(err, decode.ErrSyntax) || errors.Is(err, decode.ErrWire)
 	)
 	n.Reason = err.Error()
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"stockade.dev/stockade/internal/collect"
 	"stockade.dev/stockade/internal/collect/decode"
@@ -118,15 +119,31 @@ func (f *fetch) list(ctx context.Context, d *decode.Decoder, namespace string) e
 	}
 }
 
+const protobuf = "application/vnd.kubernetes.protobuf"
+
+// reader gives the items of a list one by one, in the errors of decode.List.
+type reader interface {
+	Object(d *decode.Decoder) (m map[string]any, size int, err error)
+	Continue() string
+}
+
 // page reads one answer and returns the token of the next.
 func (f *fetch) page(ctx context.Context, d *decode.Decoder, namespace, token string, fresh bool, seen map[string]bool) (next string, err error) {
 	s, k := f.source, f.target.kind
-	body, _, err := s.get(ctx, f.target.path(namespace), listQuery(k.Selector, token, s.cfg.PageSize, fresh), "")
+	sch := schema(f.target.apiVersion, k.Kind)
+	accept := ""
+	if sch != nil {
+		accept = protobuf + ",application/json"
+	}
+	body, contentType, err := s.get(ctx, f.target.path(namespace), listQuery(k.Selector, token, s.cfg.PageSize, fresh), accept)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = body.Close() }()
-	l := decode.NewList(body, s.cfg.MaxObject)
+	var l reader = decode.NewList(body, s.cfg.MaxObject)
+	if sch != nil && strings.HasPrefix(contentType, protobuf) {
+		l = decode.NewProtoList(body, sch, s.cfg.MaxObject)
+	}
 	for {
 		content, size, err := l.Object(d)
 		var (

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"stockade.dev/stockade/internal/collect/decode"
 )
 
 // statusError is an answer of the server other than success.
@@ -94,9 +96,9 @@ func failure(resp *http.Response, body io.Reader) error {
 	if err != nil && len(data) == 0 {
 		return e
 	}
-	var status struct{ Kind, Reason, Message string }
+	status := decode.Status(data)
 	switch {
-	case json.Unmarshal(data, &status) == nil:
+	case status != nil:
 		e.reason, e.message = status.Reason, status.Message
 	case strings.Contains(resp.Header.Get("Content-Type"), "html") || strings.HasPrefix(strings.TrimSpace(string(data)), "<"):
 		e.html = true

@@ -181,8 +181,11 @@ func (l *List) notList(err error) error {
 	if lower := bytes.ToLower(start); bytes.HasPrefix(lower, []byte("<!doctype html")) || bytes.HasPrefix(lower, []byte("<html")) {
 		reason = "the answer is an HTML page"
 	}
-	return &NotListError{Start: string(bytes.ToValidUTF8(start, []byte("?"))), Reason: reason}
+	return &NotListError{Start: printable(start), Reason: reason}
 }
+
+// printable makes the start of an answer fit for a message.
+func printable(start []byte) string { return string(bytes.ToValidUTF8(start, []byte("?"))) }
 
 // member reads one key of the list object. Keys other than items are small.
 func (l *List) member() error {

@@ -215,6 +215,9 @@ scan:
 		case ',', ']', '}':
 			break scan
 		case ':':
+			if i == r.pos {
+				return "", false
+			}
 			if i+1 == r.eol || t[i+1] == ' ' {
 				break scan
 			}

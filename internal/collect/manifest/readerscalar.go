@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // inline reads a scalar or a flow collection at pos; parent is the indentation of what holds it. Afterwards the reader is
@@ -268,12 +270,19 @@ func unquote(s string, quote byte) (string, bool) {
 		case '"', '\\', '/':
 			b.WriteByte(s[i])
 		case 'u':
-			c, ok := hex4(s[i+1:])
-			if !ok || c >= 0xd800 && c < 0xe000 {
+			c, ok := hex(s[i+1:], 4)
+			if !ok {
 				return "", false
 			}
 			b.WriteRune(c)
 			i += 4
+		case 'U':
+			c, ok := hex(s[i+1:], 8)
+			if !ok {
+				return "", false
+			}
+			b.WriteRune(c)
+			i += 8
 		default:
 			return "", false
 		}
@@ -281,25 +290,13 @@ func unquote(s string, quote byte) (string, bool) {
 	return b.String(), true
 }
 
-func hex4(s string) (c rune, ok bool) {
-	if len(s) < 4 {
+// hex reads a character of n hexadecimal digits.
+func hex(s string, n int) (c rune, ok bool) {
+	if len(s) < n {
 		return 0, false
 	}
-	for i := range 4 {
-		d := s[i]
-		switch {
-		case d >= '0' && d <= '9':
-			d -= '0'
-		case d >= 'a' && d <= 'f':
-			d -= 'a' - 10
-		case d >= 'A' && d <= 'F':
-			d -= 'A' - 10
-		default:
-			return 0, false
-		}
-		c = c<<4 | rune(d)
-	}
-	return c, true
+	v, err := strconv.ParseUint(s[:n], 16, 32)
+	return rune(v), err == nil && v <= utf8.MaxRune && utf8.ValidRune(rune(v))
 }
 
 // blockScalar reads a literal (|) or folded (>) scalar from its indicator.

@@ -193,7 +193,10 @@ func jsonFloat(f float64) (any, error) {
 		return nil, errNotFinite
 	}
 	if f == math.Trunc(f) && math.Abs(f) < 1<<63 {
-		return int64(f), nil
+		// By its shortest text, as JSON writes it: beyond 2^53 that is another number than the float itself.
+		if n, err := strconv.ParseInt(strconv.FormatFloat(f, 'f', -1, 64), 10, 64); err == nil {
+			return n, nil
+		}
 	}
 	return f, nil
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -218,8 +219,14 @@ func (w *walk) build() {
 		}
 	})
 	by := map[string]bool{}
+	told := map[Problem]bool{} // a base tells the same to each that uses it
 	for i, f := range list {
 		f.done = true
+		f.file.Problems = slices.DeleteFunc(f.file.Problems, func(p Problem) bool {
+			known := told[p]
+			told[p] = true
+			return known
+		})
 		for _, c := range consumed[i] {
 			if c != f.real {
 				by[c] = true
