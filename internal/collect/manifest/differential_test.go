@@ -52,8 +52,7 @@ func nodePlaces(n *yaml.Node, at *place, base int) {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k := n.Content[i]
-			v, _ := scalar(k)
-			key, _ := keyText(v)
+			key, _ := scalarKey(k)
 			nodePlaces(n.Content[i+1], at.add(key, k.Line+base, k.Column), base)
 		}
 	}
@@ -234,5 +233,6 @@ var readerSeeds = []string{
 	"\"k\": v # c\n'l' : w\n",
 	"a: [\n b, # c\n c: d\n]\n",
 	"a: [00080000040000000030, 9e18, 9.3e18, 1e20, 1e21, -1e19, -0.0, 1e-7, 9223372036854775807.0]\n",
+	"-0.: a\n1.50: b\n.inf: c\n16777217.0: d\n0x10: e\n{1e3: f}: g\n", "{-0.0: a, 1_0: b, 07: c}\n",
 	"{7: :0}", "[a:b, :c, ::]\n", "a: :b\n:c: d\n",
 }

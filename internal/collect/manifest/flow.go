@@ -156,14 +156,12 @@ func (r *reader) flowKey() (string, bool) {
 			r.refuse()
 			return "", false
 		}
-		v, err := resolve(s)
-		if err == nil {
-			key, err = keyText(v)
-		}
+		text, err := resolveKey(s)
 		if err != nil {
 			r.refuse()
 			return "", false
 		}
+		key = text
 	}
 	if !r.flowSpace() {
 		return "", false

@@ -226,14 +226,11 @@ func (c *converter) key(k *yaml.Node) (string, error) {
 	if n.Kind != yaml.ScalarNode {
 		return "", c.err(k, finding.Broken, "a map or a list cannot be a key")
 	}
-	v, err := scalar(n)
-	if err == nil {
-		var key string
-		if key, err = keyText(v); err == nil {
-			return key, nil
-		}
+	key, err := scalarKey(n)
+	if err != nil {
+		return "", c.err(k, finding.Broken, "%v", err)
 	}
-	return "", c.err(k, finding.Broken, "%v", err)
+	return key, nil
 }
 
 // merge adds the fields of a merge key's value: a map, or a list of maps of which the earlier win.
@@ -268,6 +265,17 @@ func (c *converter) merge(m map[string]any, n *yaml.Node, at *place) error {
 		return nil
 	}
 	return c.err(n, finding.Broken, "a merge key (<<) needs a map or a list of maps")
+}
+
+func scalarKey(n *yaml.Node) (string, error) {
+	if n.Style == 0 {
+		return resolveKey(n.Value)
+	}
+	v, err := scalar(n)
+	if err != nil {
+		return "", err
+	}
+	return keyText(v)
 }
 
 func scalar(n *yaml.Node) (any, error) {

@@ -405,14 +405,12 @@ func (r *reader) plainKey(colon int) (string, bool) {
 		return "", false
 	}
 	if hint(key[0]) != hintText {
-		v, err := resolve(key)
-		if err == nil {
-			key, err = keyText(v)
-		}
+		text, err := resolveKey(key)
 		if err != nil {
 			r.refuse()
 			return "", false
 		}
+		key = text
 	}
 	r.pos = colon + 1
 	return key, true

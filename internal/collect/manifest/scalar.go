@@ -12,6 +12,8 @@ import (
 // The meaning of scalars is that of the API server, which reads YAML 1.1 (go.yaml.in/yaml/v2) to JSON and JSON to objects:
 // yes and on are true, 0644 is 420, a float without a fraction comes out of JSON as an integer, a timestamp is a string.
 
+var errKey = errors.New("a key must be text, a number or a boolean")
+
 var errNotFinite = errors.New("infinity and not-a-number have no JSON form")
 
 // Classes of the first byte of a plain scalar: what it may turn out to be.
@@ -44,18 +46,45 @@ func resolve(s string) (any, error) {
 		if v, ok := word(s); ok {
 			return v, nil
 		}
-	case hintDigit:
-		return number(s)
-	case hintDot:
-		switch s {
-		case ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF":
-			return nil, errNotFinite
-		}
-		if f, err := strconv.ParseFloat(s, 64); err == nil {
-			return jsonFloat(f)
-		}
+	case hintDigit, hintDot:
+		return jsonNumber(s, number(s))
 	}
 	return s, nil
+}
+
+// resolveKey gives a plain scalar the text that it has as a key.
+func resolveKey(s string) (string, error) {
+	if s != "" {
+		if k := hint(s[0]); k == hintDigit || k == hintDot {
+			switch n := number(s).(type) {
+			case int64:
+				return strconv.FormatInt(n, 10), nil
+			case uint64:
+				return "", errKey
+			case float64:
+				return floatKey(n), nil
+			}
+			return s, nil
+		}
+	}
+	v, err := resolve(s)
+	if err != nil {
+		return "", err
+	}
+	return keyText(v)
+}
+
+// floatKey writes a float the way the YAML library does: with the precision of 32 bits.
+func floatKey(f float64) string {
+	switch {
+	case math.IsInf(f, 1):
+		return ".inf"
+	case math.IsInf(f, -1):
+		return "-.inf"
+	case math.IsNaN(f):
+		return ".nan"
+	}
+	return strconv.FormatFloat(f, 'g', -1, 32)
 }
 
 func word(s string) (v any, ok bool) {
@@ -82,37 +111,62 @@ func word(s string) (v any, ok bool) {
 	return nil, false
 }
 
-// number reads what starts with a digit or a sign; most such text in manifests ("10.0.0.1", "100m") is none.
-func number(s string) (any, error) {
-	switch s {
-	case "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF":
-		return nil, errNotFinite
-	}
+// number reads what starts with a digit, a sign or a dot: an int64, a uint64 beyond that, a float64, or nil when it is
+// none. Most such text in manifests ("10.0.0.1", "100m") is none.
+func number(s string) any {
 	if n, ok := smallInt(s); ok {
-		return n, nil
+		return n
+	}
+	switch s {
+	case ".nan", ".NaN", ".NAN":
+		return math.NaN()
+	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF":
+		return math.Inf(1)
+	case "-.inf", "-.Inf", "-.INF":
+		return math.Inf(-1)
+	}
+	if s[0] == '.' {
+		if f, err := strconv.ParseFloat(s, 64); err == nil {
+			return f
+		}
+		return nil
 	}
 	plain := s
 	if strings.IndexByte(s, '_') >= 0 {
 		plain = strings.ReplaceAll(s, "_", "")
 	}
 	if !numeric(plain) {
-		return s, nil
+		return nil
 	}
 	if n, err := strconv.ParseInt(plain, 0, 64); err == nil {
-		return n, nil
+		return n
 	}
 	if n, err := strconv.ParseUint(plain, 0, 64); err == nil {
-		return float64(n), nil // JSON integers beyond int64 are floats to the API server
+		return n
 	}
 	if floatSyntax(plain) {
 		if f, err := strconv.ParseFloat(plain, 64); err == nil {
-			return jsonFloat(f)
+			return f
 		}
 	}
 	if strings.HasPrefix(plain, "-0b") {
 		if n, err := strconv.ParseInt("-"+plain[3:], 2, 64); err == nil {
-			return n, nil
+			return n
 		}
+	}
+	return nil
+}
+
+// jsonNumber is what becomes of a number on its way through JSON: an integer beyond int64 is a float, a float without
+// fraction and exponent an integer. Text that is no number stays what it is.
+func jsonNumber(s string, n any) (any, error) {
+	switch n := n.(type) {
+	case int64:
+		return n, nil
+	case uint64:
+		return float64(n), nil
+	case float64:
+		return jsonFloat(n)
 	}
 	return s, nil
 }
@@ -187,7 +241,6 @@ func floatSyntax(s string) bool {
 	return i == len(s)
 }
 
-// jsonFloat is what becomes of a float on its way through JSON: without fraction and exponent it is read as an integer.
 func jsonFloat(f float64) (any, error) {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return nil, errNotFinite
@@ -245,7 +298,7 @@ func keyText(v any) (string, error) {
 	case int64:
 		return strconv.FormatInt(v, 10), nil
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 32), nil
+		return floatKey(v), nil
 	}
-	return "", errors.New("a key must be text, a number or a boolean")
+	return "", errKey
 }
