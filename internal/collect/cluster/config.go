@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,6 +80,16 @@ type Source struct {
 	limit  *rate.Limiter
 	info   inventory.ClusterInfo
 	signs  collect.Signs
+
+	// shuffled is a server whose watch cache lists in random order. There lists come in pages from the store, as kubectl
+	// reads them: one cluster must give one report.
+	shuffled bool
+}
+
+// shuffled knows the versions before the watch cache sorted (kubernetes/kubernetes#113730, late 2022: 1.26 or 1.27).
+func shuffled(major, minor string) bool {
+	n, err := strconv.Atoi(strings.TrimRight(minor, "+"))
+	return err == nil && major == "1" && n < 27
 }
 
 // Open loads the configuration and asks the server for its version, so that wrong addresses, certificates and credentials
@@ -141,6 +152,7 @@ func (s *Source) version(ctx context.Context) error {
 		return s.explain(err)
 	}
 	s.signs.Version = s.info.Version
+	s.shuffled = shuffled(v.Major, v.Minor)
 	s.info.Distribution, s.info.Managed = s.signs.Judge()
 	return nil
 }

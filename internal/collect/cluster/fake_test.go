@@ -75,7 +75,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch path := r.URL.Path; {
 	case path == "/version":
-		f.json(w, map[string]any{"gitVersion": f.version})
+		f.json(w, map[string]any{"gitVersion": f.version, "major": "1", "minor": strings.Split(f.version, ".")[1] + "+"})
 	case path == "/api" || path == "/apis":
 		f.discovery(w, path == "/api")
 	case f.kinds[path] != "":

@@ -85,7 +85,7 @@ func (f *fetch) one(ctx context.Context, d *decode.Decoder, name string) error {
 func (f *fetch) list(ctx context.Context, d *decode.Decoder, namespace string) error {
 	s := f.source
 	seen := map[string]bool{}
-	token, fresh := "", false
+	token, fresh := "", s.shuffled
 	attempts, restarts := 0, 0
 	for {
 		before := f.read

@@ -76,6 +76,20 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestOldServers: before 1.27 the watch cache lists in random order, so lists come in pages from the store.
+func TestOldServers(t *testing.T) {
+	f := small(t)
+	f.version = "v1.19.16"
+	if r := stream(t, f.config()); r.err != nil || r.count("Pod") != 25 {
+		t.Fatal(r.err)
+	}
+	for _, line := range f.log {
+		if strings.Contains(line, "resourceVersion=0") || strings.HasPrefix(line, "GET "+podsPath) && !strings.Contains(line, "limit=500") {
+			t.Error(line)
+		}
+	}
+}
+
 func TestSecretValues(t *testing.T) {
 	f := small(t)
 	text := func(cfg Config) string {

@@ -322,7 +322,9 @@ func (r *reader) blockScalar(parent int) (any, bool) {
 			if indent == 0 && r.eol > r.bol {
 				return r.refuse() // leading lines of spaces take part in finding the indentation
 			}
-			breaks++
+			if r.next > r.eol {
+				breaks++
+			}
 			continue
 		}
 		if indent == 0 {

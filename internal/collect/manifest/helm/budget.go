@@ -20,22 +20,23 @@ const (
 // every further step fails.
 type budget struct {
 	ctx    context.Context
+	each   int // steps of one template
 	steps  int
 	alloc  int64
 	output int64
 	most   int64 // output at the beginning
 }
 
-func newBudget(ctx context.Context, lim manifest.Limits) budget {
-	return budget{ctx: ctx, steps: maxSteps, alloc: maxAlloc, output: lim.RenderedBytes, most: lim.RenderedBytes}
+func newBudget(ctx context.Context, lim manifest.Limits, steps int) budget {
+	return budget{ctx: ctx, each: steps, steps: steps, alloc: maxAlloc, output: lim.RenderedBytes, most: lim.RenderedBytes}
 }
 
 // renew gives the next template its own steps and memory.
-func (b *budget) renew() { b.steps, b.alloc = maxSteps, maxAlloc }
+func (b *budget) renew() { b.steps, b.alloc = b.each, maxAlloc }
 
 func (b *budget) step() error {
 	if b.steps--; b.steps < 0 {
-		return limited("it takes more than %d steps to render", maxSteps)
+		return limited("it takes more than %d steps to render", b.each)
 	}
 	if b.steps&0x3f == 0 {
 		if err := b.ctx.Err(); errors.Is(err, context.DeadlineExceeded) {

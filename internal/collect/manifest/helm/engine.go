@@ -60,8 +60,8 @@ type engine struct {
 	frames  []*frame
 }
 
-func newEngine(ctx context.Context, lim manifest.Limits) *engine {
-	e := &engine{budget: newBudget(ctx, lim), sources: map[string]*source{}, woven: map[*parse.Tree]bool{}}
+func newEngine(ctx context.Context, lim manifest.Limits, steps int) *engine {
+	e := &engine{budget: newBudget(ctx, lim, steps), sources: map[string]*source{}, woven: map[*parse.Tree]bool{}}
 	e.set = template.New("chart").Option("missingkey=zero").Funcs(e.functions())
 	e.bind(e.set)
 	return e

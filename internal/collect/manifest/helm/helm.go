@@ -48,7 +48,7 @@ const maxLimits = 3
 // A template that fails is one Problem, the others are still rendered. Objects and problems carry the file
 // CHART/templates/x.yaml and the line there.
 func Render(ctx context.Context, chartPath string, archive []byte, values []string, lim manifest.Limits) ([]*inventory.Object, []manifest.Problem) {
-	r := &render{path: chartPath, lim: lim.WithDefaults(), origin: map[*byte]string{}}
+	r := newRender(chartPath, lim)
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	r.run(ctx, archive, values)
@@ -59,9 +59,14 @@ func Render(ctx context.Context, chartPath string, archive []byte, values []stri
 type render struct {
 	path     string
 	lim      manifest.Limits
+	steps    int              // of each template
 	origin   map[*byte]string // the first byte of a file's content to its path in the chart
 	objs     []*inventory.Object
 	problems []manifest.Problem
+}
+
+func newRender(chartPath string, lim manifest.Limits) *render {
+	return &render{path: chartPath, lim: lim.WithDefaults(), steps: maxSteps, origin: map[*byte]string{}}
 }
 
 func (r *render) problem(file string, line int, what, reason string, code finding.Code) {
@@ -202,7 +207,7 @@ func (r *render) crds(c *v2.Chart) {
 
 // templates renders the chart and its dependencies.
 func (r *render) templates(ctx context.Context, c *v2.Chart, top common.Values) {
-	e := newEngine(ctx, r.lim)
+	e := newEngine(ctx, r.lim, r.steps)
 	r.collect(e, c, top)
 	for _, f := range e.parse() {
 		r.problem(f.file, f.line, "template", f.reason, f.code)
