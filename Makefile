@@ -8,7 +8,8 @@ COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null)
 DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
 LDFLAGS := -s -w -X main.release=$(VERSION) -X main.commit=$(COMMIT) -X main.built=$(DATE)
 # Packages where goroutines meet; the race detector needs cgo and a compile of its own.
-RACE    := ./internal/scan ./internal/rule ./internal/collect/... ./internal/analyze ./internal/report
+RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect/cluster ./internal/collect/snapshot \
+	./internal/collect/manifest ./internal/collect/decode ./internal/analyze ./internal/report
 
 .PHONY: help build run test check bench e2e lab deps fuzz clean
 

@@ -78,7 +78,7 @@ Exit codes: 0 done; 1 findings at or above --fail-on; 2 wrong usage or unreadabl
 		Example: `  stockade scan cluster
   stockade scan iac deploy/ Dockerfile --fail-on high
   stockade scan iac . -o sarif=stockade.sarif -o table
-  stockade rule show workload/run-as-non-root`,
+  stockade rule show workload/may-run-as-root`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -160,7 +160,7 @@ func scanIaC(s streams) *cobra.Command {
 Containerfiles. "-" reads manifests from standard input. Folders are walked; .gitignore and .stockadeignore are respected.
 
 A finding is suppressed where it stands by a comment that names the rule and gives a reason:
-  # stockade:ignore workload/run-as-non-root reason="image runs as 65532 by its own USER"`,
+  # stockade:ignore workload/may-run-as-root reason="image runs as 65532 by its own USER"`,
 		Example: `  stockade scan iac . --fail-on high
   helm template shop | stockade scan iac - -o sarif=shop.sarif`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -227,7 +227,7 @@ func (g *Graph) Subjects() []Subject {
 	return out
 }
 
-// GroupsOf returns the groups that a subject is certain to be in.
+// GroupsOf returns the groups that a subject, or every member of it, is certain to be in.
 func GroupsOf(s Subject) []string {
 	switch {
 	case s.Kind == "ServiceAccount":
@@ -238,10 +238,10 @@ func GroupsOf(s Subject) []string {
 		return []string{Authenticated}
 	case s.Kind == "Group" && strings.HasPrefix(s.Name, Accounts+":"):
 		return []string{Accounts, Authenticated}
-	case s.Kind == "Group" && s.Name == Accounts:
-		return []string{Authenticated}
+	case s.Kind == "Group" && s.Name != Authenticated && s.Name != Unauthenticated:
+		return []string{Authenticated} // only the anonymous user is without, and that is in no other group
 	}
-	return nil // members of any other group need not be authenticated by what the name tells
+	return nil
 }
 
 // Grant is one reason why a subject has a right.

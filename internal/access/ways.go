@@ -62,7 +62,8 @@ type ways struct {
 	namespaces []string
 	nsIndex    map[string]int32
 	next       []way
-	first      node // of the set vertices
+	own        []way // without the rights of everyone; next itself when everyone has no way
+	first      node  // of the set vertices
 	edges      []edge
 
 	tokens      map[string][]node  // service accounts by the names of their token Secrets
@@ -116,7 +117,12 @@ func (g *Graph) findWays() *ways {
 	}
 	w.addSets()
 	w.addRights()
-	w.search()
+	w.next = w.search()
+	w.own = w.next
+	if w.everyoneHasWay() {
+		w.edges = slices.DeleteFunc(w.edges, func(e edge) bool { return w.isEveryone(e.to) })
+		w.own = w.search()
+	}
 	w.edges = nil
 	return w
 }
@@ -222,8 +228,26 @@ func (w *ways) tokenOf(s *inventory.SecretMeta) (node, bool) {
 	return id, ok
 }
 
+// isEveryone reports whether a vertex is a group that every identity is in, or that is open to everybody.
+func (w *ways) isEveryone(at node) bool {
+	return at < w.first && everyone(w.g.subjects[at].Subject)
+}
+
+func everyone(s Subject) bool {
+	return s.Kind == "Group" && (s.Name == Authenticated || s.Name == Unauthenticated)
+}
+
+func (w *ways) everyoneHasWay() bool {
+	for _, name := range []string{Authenticated, Unauthenticated} {
+		if id, ok := w.g.index[Group(name)]; ok && w.next[id].steps >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // search finds the fewest steps from every vertex to cluster-admin, backwards.
-func (w *ways) search() {
+func (w *ways) search() []way {
 	n := int(w.first) + sets + perNamespace*len(w.namespaces)
 	start := make([]int32, n+1)
 	for _, e := range w.edges {
@@ -238,71 +262,87 @@ func (w *ways) search() {
 		in[fill[e.to]] = int32(i)
 		fill[e.to]++
 	}
-	w.next = make([]way, n)
-	for i := range w.next {
-		w.next[i].steps = -1
+	next := make([]way, n)
+	for i := range next {
+		next[i].steps = -1
 	}
 	// Rounds of equal length: free edges stay within a round.
-	w.next[w.set(everything)].steps = 0
+	next[w.set(everything)].steps = 0
 	round := []node{w.set(everything)}
 	for steps := int32(0); len(round) > 0; steps++ {
 		var later []int32
 		for i := 0; i < len(round); i++ {
 			for _, at := range in[start[round[i]]:start[round[i]+1]] {
 				e := &w.edges[at]
-				if w.next[e.from].steps >= 0 {
+				if next[e.from].steps >= 0 {
 					continue
 				}
 				if !e.free {
 					later = append(later, at)
 					continue
 				}
-				w.next[e.from] = way{e.to, e.kind, e.namespace, steps}
+				next[e.from] = way{e.to, e.kind, e.namespace, steps}
 				round = append(round, e.from)
 			}
 		}
 		round = round[:0]
 		for _, at := range later {
-			if e := &w.edges[at]; w.next[e.from].steps < 0 {
-				w.next[e.from] = way{e.to, e.kind, e.namespace, steps + 1}
+			if e := &w.edges[at]; next[e.from].steps < 0 {
+				next[e.from] = way{e.to, e.kind, e.namespace, steps + 1}
 				round = append(round, e.from)
 			}
 		}
 	}
+	return next
 }
 
 // PathToAdmin returns the shortest way by which a subject can become cluster-admin; nil when there is none. One step of
 // kind IsAdmin means that it is so already. Ways over a node's file system or over the network are not among them.
 func (g *Graph) PathToAdmin(s Subject) []Step {
+	w := g.paths()
+	return w.path(w.next, s, true)
+}
+
+// OwnPathToAdmin is PathToAdmin over rights that not everyone has: ways of system:authenticated count for that group alone.
+func (g *Graph) OwnPathToAdmin(s Subject) []Step {
+	w := g.paths()
+	if everyone(s) {
+		return w.path(w.next, s, true)
+	}
+	return w.path(w.own, s, false)
+}
+
+// path reads a way off what a search found; all counts the groups of everyone for subjects that no binding names.
+func (w *ways) path(next []way, s Subject, all bool) []Step {
+	g := w.g
 	s, ok := normal(s, "")
 	if !ok {
 		return nil
 	}
-	w := g.paths()
 	var out []Step
 	at, known := g.index[s]
 	if !known { // no binding names it: it has what its groups have
 		at = -1
 		for _, name := range GroupsOf(s) {
-			if id, ok := g.index[Group(name)]; ok && w.next[id].steps >= 0 && (at < 0 || w.next[id].steps < w.next[at].steps) {
+			if id, ok := g.index[Group(name)]; ok && (all || !w.isEveryone(id)) && next[id].steps >= 0 && (at < 0 || next[id].steps < next[at].steps) {
 				at = id
 			}
 		}
 	}
-	if at < 0 || w.next[at].steps < 0 {
+	if at < 0 || next[at].steps < 0 {
 		return nil
 	}
 	if !known {
 		out = append(out, Step{Kind: MemberOf, From: s, To: g.subjects[at].Subject})
 	}
 	for at < w.first {
-		from, n := at, w.next[at]
+		from, n := at, next[at]
 		step := Step{Kind: n.kind, From: g.subjects[from].Subject}
 		if n.namespace >= 0 {
 			step.Namespace = w.namespaces[n.namespace]
 		}
 		for at = n.to; at >= w.first && at != w.set(everything); {
-			at = w.next[at].to
+			at = next[at].to
 		}
 		if at < w.first {
 			step.To = g.subjects[at].Subject

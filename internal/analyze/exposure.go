@@ -19,6 +19,8 @@ func exposureText(e reach.Exposure) finding.Text {
 		t = say("%s %s", "%s %s", e.Kind, ports(e.Ports))
 	case e.Kind == reach.ViaIngress || e.Kind == reach.ViaGateway:
 		t = say("%s", "%s", e.Object.Ref())
+	case e.Kind == reach.ViaExternalIP:
+		t = say("%s with external IPs", "%s（externalIPs）", shortRef(e.Object.Ref()))
 	default:
 		t = say("%s of type %s", "%s（%s）", shortRef(e.Object.Ref()), e.Kind)
 	}
@@ -99,42 +101,6 @@ func exposedAndPrivileged(ctx *Context, report func(Problem)) {
 		}
 		report(p)
 	}
-}
-
-// escapeCapabilities each suffice to leave the container.
-var escapeCapabilities = []string{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF"}
-
-// runtimePaths are the sockets of container runtimes and the directories above them; "/" stands for all.
-var runtimePaths = []string{"/", "/var", "/var/run", "/run", "/var/run/docker.sock", "/run/docker.sock", "/run/containerd", "/run/containerd/containerd.sock",
-	"/var/run/containerd", "/var/run/crio", "/run/crio", "/run/crio/crio.sock", "/etc", "/root", "/var/lib", "/var/lib/kubelet", "/etc/kubernetes", "/proc", "/dev"}
-
-// escapes says by what a workload's pods can take over their node.
-func escapes(w *inventory.Workload) []finding.Text {
-	var out []finding.Text
-	if w.HostUsers != nil && !*w.HostUsers {
-		return nil // root in the pod is nobody on the node
-	}
-	for i := range w.Containers {
-		c := &w.Containers[i]
-		if c.Privileged {
-			out = append(out, say("container %s is privileged", "容器 %s 为特权容器", c.Name))
-			continue
-		}
-		for _, capability := range c.CapAdd {
-			if name := strings.TrimPrefix(strings.ToUpper(capability), "CAP_"); slices.Contains(escapeCapabilities, name) {
-				out = append(out, say("container %s has %s", "容器 %s 拥有 %s", c.Name, name))
-			}
-		}
-	}
-	for _, v := range w.Volumes {
-		if path := strings.TrimRight(v.HostPath, "/"); v.HostPath != "" && slices.Contains(runtimePaths, or(path, "/")) {
-			out = append(out, say("it mounts %s of the node", "挂载了节点目录 %s", v.HostPath))
-		}
-	}
-	if w.HostPID {
-		out = append(out, say("it sees the node's processes", "可见节点上的全部进程"))
-	}
-	return out
 }
 
 func or(a, b string) string {

@@ -102,10 +102,10 @@ func pathToClusterAdmin(ctx *Context, report func(Problem)) {
 	ctx.Known(rbacKinds...)
 	g := ctx.Access()
 	for _, s := range g.Subjects() {
-		if s == access.Group(access.Masters) {
+		if s == access.Group(access.Masters) || absent(ctx.Cluster, s) {
 			continue
 		}
-		steps := g.PathToAdmin(s)
+		steps := g.OwnPathToAdmin(s)
 		if len(steps) == 0 || len(steps[0].Grants) == 0 {
 			continue // a member of a group has the group's way, and the group is told
 		}
@@ -133,7 +133,7 @@ func pathToClusterAdmin(ctx *Context, report func(Problem)) {
 		if n == 1 {
 			unit = "step"
 		}
-		p.Message = join(say("%s can become cluster-admin in %d %s: ", "%[1]s 可在 %[2]d 步内成为 cluster-admin：", access.SubjectString(s), n, unit), wayText(steps))
+		p.Message = join(say("can become cluster-admin in %d %s: ", "可在 %[1]d 步内成为 cluster-admin：", n, unit), wayText(steps))
 		report(p)
 	}
 }
@@ -230,7 +230,7 @@ func crossNamespaceAccount(ctx *Context, report func(Problem)) {
 	ctx.Known(rbacKinds...)
 	for _, h := range holdings(ctx.Access(), access.ReadSecrets, access.RunPods, access.ExecPods, access.MintTokens, access.ImpersonateAccounts,
 		access.EscalateRoles, access.BindRoles) {
-		if h.subject.Kind != "ServiceAccount" || inventory.SystemNamespace(h.subject.Namespace) || h.cluster {
+		if h.subject.Kind != "ServiceAccount" || inventory.SystemNamespace(h.subject.Namespace) || h.cluster || absent(ctx.Cluster, h.subject) {
 			continue
 		}
 		other := slices.DeleteFunc(slices.Clone(h.scopes), func(ns string) bool { return ns == h.subject.Namespace })
@@ -240,7 +240,7 @@ func crossNamespaceAccount(ctx *Context, report func(Problem)) {
 		slices.Sort(other)
 		h.grants = slices.DeleteFunc(h.grants, func(g access.Grant) bool { return g.Namespace == h.subject.Namespace })
 		p := h.problem()
-		p.Message = join(say("%s acts in other namespaces: ", "%s 可在其他命名空间中操作：", access.SubjectString(h.subject)), list(other), say(" (%s)", "（%s）", h.grants[0].String()))
+		p.Message = join(say("acts in other namespaces: ", "可在其他命名空间中操作："), list(other), say(" (%s)", "（%s）", h.grants[0].String()))
 		if slices.ContainsFunc(other, inventory.SystemNamespace) {
 			p.Severity = finding.High
 		}
@@ -306,6 +306,11 @@ func own(grants []access.Grant) []access.Grant {
 	return slices.DeleteFunc(grants, func(g access.Grant) bool { return builtin(g) || len(g.Names) > 0 })
 }
 
+// forAll reports whether a grant comes from a group that every pod is in: the rule for everyone names it once.
+func forAll(g access.Grant) bool {
+	return g.Through == access.Authenticated || g.Through == access.Accounts
+}
+
 func workloadAdminRights(ctx *Context, report func(Problem)) {
 	ctx.Known(rbacKinds...)
 	carriers(ctx, func(w *inventory.Workload, s access.Subject) {
@@ -332,7 +337,7 @@ func workloadReadsSecrets(ctx *Context, report func(Problem)) {
 		counts[s.Ref.Namespace]++
 	}
 	carriers(ctx, func(w *inventory.Workload, s access.Subject) {
-		grants := own(g.Has(s, access.ReadSecrets))
+		grants := slices.DeleteFunc(own(g.Has(s, access.ReadSecrets)), forAll)
 		if len(grants) == 0 || len(own(g.Has(s, access.Admin))) > 0 {
 			return
 		}
@@ -374,7 +379,7 @@ func workloadDangerousRights(ctx *Context, report func(Problem)) {
 		var first []access.Grant
 		wide := false
 		what := dangersOf(g, s, func(d danger, grant access.Grant) bool {
-			if d.cap == access.ReadSecrets {
+			if d.cap == access.ReadSecrets || forAll(grant) {
 				return false
 			}
 			first = append(first, grant)
@@ -415,9 +420,9 @@ func sharedCloudIdentity(ctx *Context, report func(Problem)) {
 			}
 			p := Problem{Ref: subjectRef(access.Account(sa.Namespace, sa.Name)), Origin: sa.Origin, Item: a}
 			p.Evidence = []finding.Evidence{{Path: inventory.JoinKey("metadata.annotations", a), Found: value}}
-			p.Message = say("ServiceAccount %s has a cloud identity that %d workloads share", "ServiceAccount %s 的云身份由 %d 个工作负载共用", key, len(users[key]))
+			p.Message = say("has a cloud identity that %d workloads share", "其云身份由 %d 个工作负载共用", len(users[key]))
 			if sa.Name == "default" {
-				p.Message = say("ServiceAccount %s gives every pod of the namespace a cloud identity", "ServiceAccount %s 使命名空间内所有 Pod 获得云身份", key)
+				p.Message = say("gives every pod of the namespace a cloud identity", "使命名空间内所有 Pod 获得云身份")
 			}
 			report(p)
 		}

@@ -142,16 +142,17 @@ func namespaceOpenToOthers(ctx *Context, report func(Problem)) {
 	for _, ns := range names {
 		var open []*inventory.Workload
 		var policy *reach.Policy
+		inner := false
 		for _, w := range members[ns] {
-			if r := m.Of(w); r.Ingress.Isolated && r.Ingress.Open.Has(reach.AllNamespaces) && len(m.Exposures(w)) == 0 {
+			if r := m.Of(w); r.Ingress.Isolated && r.Ingress.Open.Has(reach.AllNamespaces) {
 				open = append(open, w)
-				if policy == nil && len(r.Ingress.Policies) > 0 {
+				if inner = inner || len(m.Exposures(w)) == 0; policy == nil && len(r.Ingress.Policies) > 0 {
 					policy = r.Ingress.Policies[0]
 				}
 			}
 		}
-		if len(open) == 0 {
-			continue
+		if !inner {
+			continue // what is published to the outside is meant to be reached
 		}
 		p := atNamespace(ctx.Cluster, ns)
 		p.Evidence = []finding.Evidence{{Path: "metadata.name", Found: refs(open), Want: "ingress.from that names the namespaces meant"}}

@@ -49,6 +49,16 @@ func everyone(s access.Subject) bool {
 	return s.Kind != "ServiceAccount" && (publicGroups[s.Name] || strings.HasPrefix(s.Name, access.Accounts+":"))
 }
 
+// absent reports whether a subject is a service account that a whole cluster lacks: the rule for stale subjects names it.
+// Files show no whole cluster: that has the default account of kube-system.
+func absent(c *inventory.Cluster, s access.Subject) bool {
+	if _, unread := c.Unread["ServiceAccount"]; unread || s.Kind != "ServiceAccount" || c.ServiceAccounts["kube-system/default"] == nil {
+		return false
+	}
+	_, unread := c.Unread["Namespace"]
+	return c.ServiceAccounts[s.Namespace+"/"+s.Name] == nil && (s.Name != "default" || !unread && c.Namespaces[s.Namespace] == nil)
+}
+
 // builtin reports whether a grant is one that Kubernetes, kubeadm or a provider makes for its own components. It must
 // match in every part: an own binding of a system group to cluster-admin is not built in.
 func builtin(g access.Grant) bool {
@@ -203,7 +213,7 @@ func rightHolders(name string, can finding.Text, caps ...access.Capability) Anal
 		g := ctx.Access()
 		all := admins(g)
 		for _, h := range holdings(g, caps...) {
-			if all[h.subject] || everyone(h.subject) {
+			if all[h.subject] || everyone(h.subject) || absent(ctx.Cluster, h.subject) {
 				continue
 			}
 			tell(h, can, report)
@@ -214,7 +224,7 @@ func rightHolders(name string, can finding.Text, caps ...access.Capability) Anal
 func tell(h *holding, can finding.Text, report func(Problem)) {
 	p := h.problem()
 	p.Severity = h.severity()
-	p.Message = join(say("%s can ", "%s 可以", access.SubjectString(h.subject)), can, h.scope(), by(h))
+	p.Message = join(say("can ", "可以"), can, h.scope(), by(h))
 	report(p)
 }
 
@@ -225,7 +235,7 @@ func clusterAdminBound(ctx *Context, report func(Problem)) {
 	ctx.Known(rbacKinds...)
 	for _, h := range holdings(ctx.Access(), access.Admin) {
 		p := h.problem()
-		p.Message = join(say("%s may do everything", "%s 可以执行任何操作", access.SubjectString(h.subject)), h.scope(), by(h))
+		p.Message = join(say("may do everything", "可以执行任何操作"), h.scope(), by(h))
 		if !h.cluster {
 			p.Severity = finding.High
 		}
@@ -240,7 +250,7 @@ func approveRequests(ctx *Context, report func(Problem)) {
 	all := admins(g)
 	for _, h := range holdings(g, access.ApproveRequests) {
 		signers := g.Has(h.subject, access.ApproveSigner)
-		if all[h.subject] || everyone(h.subject) || len(signers) == 0 {
+		if all[h.subject] || everyone(h.subject) || absent(ctx.Cluster, h.subject) || len(signers) == 0 {
 			continue
 		}
 		p := h.problem()
@@ -250,7 +260,7 @@ func approveRequests(ctx *Context, report func(Problem)) {
 			names = join(say("of signer ", "（signer："), list(n), say("", "）"))
 		}
 		p.Severity = h.severity()
-		p.Message = join(say("%s can approve certificate requests ", "%s 可以批准证书签名请求", access.SubjectString(h.subject)), names, by(h))
+		p.Message = join(say("can approve certificate requests ", "可以批准证书签名请求"), names, by(h))
 		if len(g.Has(h.subject, access.CreateRequests)) > 0 {
 			p.Message = join(p.Message, say("; it can create the requests too", "；并且可以自行创建请求"))
 		}
@@ -265,7 +275,7 @@ func stealPods(ctx *Context, report func(Problem)) {
 	all := admins(g)
 	for _, h := range holdings(g, access.ChangeNodes) {
 		deletes := g.Has(h.subject, access.DeletePods)
-		if len(deletes) == 0 || deletes[0].Namespace != "" || all[h.subject] || everyone(h.subject) {
+		if len(deletes) == 0 || deletes[0].Namespace != "" || all[h.subject] || everyone(h.subject) || absent(ctx.Cluster, h.subject) {
 			continue
 		}
 		h.add(deletes[0])
@@ -283,7 +293,7 @@ func namespaceLabelTampering(ctx *Context, report func(Problem)) {
 	g := ctx.Access()
 	all := admins(g)
 	for _, h := range holdings(g, access.LabelNamespaces) {
-		if !all[h.subject] && !everyone(h.subject) {
+		if !all[h.subject] && !everyone(h.subject) && !absent(ctx.Cluster, h.subject) {
 			tell(h, join(say("change the labels of namespaces that decide what is enforced (", "修改决定安全策略的命名空间标签（"), list(labels), say(")", "）")), report)
 		}
 	}
@@ -303,7 +313,7 @@ func publicGroupRights(ctx *Context, report func(Problem)) {
 			seen[h.subject] = true
 			what := dangersOf(g, h.subject, nil)
 			p := h.problem()
-			p.Message = join(say("%s can ", "%s 可以", access.SubjectString(h.subject)), listTexts(what), h.scope(), by(h))
+			p.Message = join(say("can ", "可以"), listTexts(what), h.scope(), by(h))
 			if name != access.Authenticated && name != access.Unauthenticated && name != access.Anonymous {
 				p.Severity = finding.High
 			}

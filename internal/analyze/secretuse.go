@@ -231,7 +231,7 @@ func volumeReused(ctx *Context, report func(Problem)) {
 }
 
 // encrypting maps provisioners to the parameters that ask for encryption. Providers that encrypt without being asked are
-// not among them.
+// not among them, nor is OpenEBS, whose local volumes are as encrypted as the disks below.
 var encrypting = map[string][]string{
 	"ebs.csi.aws.com":                 {"encrypted"},
 	"kubernetes.io/aws-ebs":           {"encrypted"},
@@ -241,6 +241,16 @@ var encrypting = map[string][]string{
 	"driver.longhorn.io":              {"encrypted"},
 	"rbd.csi.ceph.com":                {"encrypted"},
 	"cephfs.csi.ceph.com":             {"encrypted"},
+}
+
+// driverOf takes away the namespace that Rook puts before the names of the Ceph drivers: "rook-ceph.rbd.csi.ceph.com".
+func driverOf(provisioner string) string {
+	for _, ceph := range []string{"rbd.csi.ceph.com", "cephfs.csi.ceph.com"} {
+		if strings.HasSuffix(provisioner, "."+ceph) {
+			return ceph
+		}
+	}
+	return provisioner
 }
 
 func storageNotEncrypted(ctx *Context, report func(Problem)) {
@@ -253,7 +263,7 @@ func storageNotEncrypted(ctx *Context, report func(Problem)) {
 	sort.SliceStable(classes, func(i, j int) bool { return classes[i].Name < classes[j].Name })
 	for _, o := range classes {
 		provisioner := inventory.Str(o.Content, "provisioner")
-		keys := encrypting[provisioner]
+		keys := encrypting[driverOf(provisioner)]
 		if len(keys) == 0 {
 			continue
 		}

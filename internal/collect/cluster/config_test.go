@@ -40,6 +40,8 @@ func TestOpenErrors(t *testing.T) {
 	}
 	silent := newFake(t)
 	silent.fault = func(_ http.ResponseWriter, r *http.Request, _ int) bool { <-r.Context().Done(); return true }
+	silentConfig := silent.config()
+	impatient(&silentConfig)
 	refusing := newFake(t)
 	refusing.fault = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		refusing.status(w, 401, "Unauthorized", "Unauthorized")
@@ -58,7 +60,7 @@ func TestOpenErrors(t *testing.T) {
 		"no CA":            {Config{Kubeconfig: writeKubeconfig(t, other.URL, "")}, "x509", "not signed by the certificate authority"},
 		"no TLS":           {Config{Kubeconfig: writeKubeconfig(t, strings.Replace(plain.URL, "http:", "https:", 1), "")}, "HTTP response to HTTPS client", "does not speak TLS"},
 		"login page":       {login.config(), "HTML page", "something else answers"},
-		"silent":           {silent.config(), "did not answer within 300ms", "does not answer"},
+		"silent":           {silentConfig, "did not answer within 500ms", "does not answer"},
 		"wrong token":      {refusing.config(), "401 Unauthorized", "credentials are not accepted"},
 		"wrong name in it": {wrongName(t, f), "x509", "for another name"},
 	}

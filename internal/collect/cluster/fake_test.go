@@ -223,8 +223,11 @@ contexts: [{name: test, context: {cluster: c, user: u}}, {name: other, context: 
 
 // config is one that does not wait long.
 func (f *fake) config() Config {
-	return Config{Kubeconfig: f.kubeconfig(), QPS: 1000, Burst: 1000, Stall: 300 * time.Millisecond, Attempts: 3}
+	return Config{Kubeconfig: f.kubeconfig(), QPS: 1000, Burst: 1000, Attempts: 3}
 }
+
+// impatient is for servers that say nothing.
+func impatient(c *Config) { c.Stall = 500 * time.Millisecond }
 
 func item(name string, more string) string {
 	return fmt.Sprintf(`{"metadata":{"name":%q,"namespace":"a","uid":"uid-%s","managedFields":[{"manager":"x"}]}%s}`, name, name, more)

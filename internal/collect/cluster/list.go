@@ -156,7 +156,7 @@ func (f *fetch) page(ctx context.Context, d *decode.Decoder, namespace, token st
 			if err := f.push(ctx, content, size, seen); err != nil {
 				return "", err
 			}
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return l.Continue(), nil
 		case errors.As(err, &large):
 			f.problem(finding.Limit, fmt.Sprintf("an object of more than %d MiB", large.Limit>>20))

@@ -175,19 +175,19 @@ func TestMisbehaviour(t *testing.T) {
 				f.status(w, 401, "Unauthorized", "Unauthorized")
 				return true
 			}},
-		"stall before the answer": {told: "the server did not answer within 300ms", code: finding.Unreachable,
+		"stall before the answer": {config: impatient, told: "the server did not answer within 500ms", code: finding.Unreachable,
 			fault: func(_ *fake, w http.ResponseWriter, r *http.Request, _ int) bool {
 				<-r.Context().Done()
 				return true
 			}},
-		"stall in the middle": {pods: 5, told: "the server stopped sending: nothing for 300ms after", code: finding.Unreachable,
+		"stall in the middle": {config: impatient, pods: 5, told: "the server stopped sending: nothing for 500ms after", code: finding.Unreachable,
 			fault: func(_ *fake, w http.ResponseWriter, r *http.Request, _ int) bool {
 				fmt.Fprint(w, `{"kind":"PodList","items":[`+strings.Join(items("p", 5), ",")+`,`)
 				w.(http.Flusher).Flush()
 				<-r.Context().Done()
 				return true
 			}},
-		"slow but alive": {pods: 8, fault: func(_ *fake, w http.ResponseWriter, _ *http.Request, _ int) bool {
+		"slow but alive": {config: func(c *Config) { c.Stall = 2 * time.Second }, pods: 8, fault: func(_ *fake, w http.ResponseWriter, _ *http.Request, _ int) bool {
 			fmt.Fprint(w, `{"kind":"PodList","items":[`)
 			for i, it := range items("p", 8) {
 				if i > 0 {
@@ -195,7 +195,7 @@ func TestMisbehaviour(t *testing.T) {
 				}
 				fmt.Fprint(w, it)
 				w.(http.Flusher).Flush()
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(300 * time.Millisecond)
 			}
 			fmt.Fprint(w, `]}`)
 			return true

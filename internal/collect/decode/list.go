@@ -170,7 +170,7 @@ func (l *List) close() error {
 
 func (l *List) notList(err error) error {
 	if err != nil && l.end == 0 {
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return &NotListError{Reason: "the answer is empty"}
 		}
 		return err
@@ -256,7 +256,7 @@ func (l *List) member() error {
 
 func (l *List) item() ([]byte, error) {
 	c, err := l.peek()
-	if err == io.ErrUnexpectedEOF && l.stream {
+	if errors.Is(err, io.ErrUnexpectedEOF) && l.stream {
 		return nil, io.EOF
 	}
 	if err != nil {
@@ -378,7 +378,7 @@ func (l *List) more() error {
 	for tries := 0; tries < 100; tries++ {
 		n, err := l.r.Read(l.buf[l.end:])
 		l.end += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		l.err = err

@@ -103,7 +103,7 @@ func TestListObject(t *testing.T) {
 		var got []string
 		for {
 			m, size, err := l.Object(d)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			got = append(got, fmt.Sprint(m, size, err))
@@ -160,7 +160,7 @@ func BenchmarkList(b *testing.B) {
 		n := 0
 		for {
 			_, _, err := l.Object(d)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

@@ -97,7 +97,7 @@ func (l *ProtoList) item(d *Decoder, size uint64) (map[string]any, int, error) {
 func (l *ProtoList) open() error {
 	magic, err := l.r.Peek(len(protobufMagic))
 	if string(magic) != protobufMagic {
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		start, _ := l.r.Peek(min(l.r.Buffered(), 120))
@@ -192,7 +192,7 @@ func (l *ProtoList) metadata(size uint64) error {
 
 func (l *ProtoList) varint() (uint64, error) {
 	v, err := binary.ReadUvarint(counting{l})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return v, err
@@ -237,7 +237,7 @@ func (l *ProtoList) skip(n uint64) error {
 
 // cut names an end that comes too early.
 func cut(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

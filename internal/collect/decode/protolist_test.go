@@ -91,7 +91,7 @@ func TestProtoListBroken(t *testing.T) {
 	text := answer(t, "v1", "PodList", podList(200))
 	for cut := len(protobufMagic); cut < len(text)-30; cut += 37 {
 		_, errs := protoNames(NewProtoList(strings.NewReader(text[:cut]), podSchema, 1<<20))
-		if err := errs[len(errs)-1]; err != io.ErrUnexpectedEOF {
+		if err := errs[len(errs)-1]; !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 	}

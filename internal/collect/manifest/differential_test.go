@@ -223,6 +223,8 @@ func FuzzReader(f *testing.F) {
 }
 
 var readerSeeds = []string{
+	"a" + strings.Repeat(" ", 1100) + ": b\n", "'a'" + strings.Repeat(" ", 1100) + ": b\n", "{a" + strings.Repeat(" ", 1100) + ": b}\n",
+	"{\"a\"" + strings.Repeat(" ", 1100) + ": b}\n", strings.Repeat("a", 1022) + ": b\n", strings.Repeat("a", 1030) + ": b\n",
 	"a: 1\nb: [x, 'y', \"z\"]\nc:\n- d: e\n  f: |\n    g\n    h\n- - i\n",
 	"a: {b: c, \"d\":1}\n",
 	"a: b\n  c\n\n  d\ne: >-\n  f\n  g\n\n   h\n",

@@ -141,18 +141,18 @@ func (r *reader) flowMap(at *place) (any, bool) {
 func (r *reader) flowKey() (string, bool) {
 	var key string
 	quoted := false
-	line := r.line
+	line, from := r.line, r.pos
 	switch r.text[r.pos] {
 	case '"', '\'':
 		s, after, ok := r.quotedLine(r.pos)
-		if !ok || len(s) > maxKey/4 {
+		if !ok {
 			r.refuse()
 			return "", false
 		}
 		key, r.pos, quoted = s, after, true
 	default:
 		s, ok := r.flowPlain()
-		if !ok || s == "" || s == "<<" || len(s) > maxKey {
+		if !ok || s == "" || s == "<<" {
 			r.refuse()
 			return "", false
 		}
@@ -166,7 +166,7 @@ func (r *reader) flowKey() (string, bool) {
 	if !r.flowSpace() {
 		return "", false
 	}
-	if r.line != line || r.text[r.pos] != ':' {
+	if r.line != line || r.text[r.pos] != ':' || r.pos-from > maxKey {
 		r.refuse()
 		return "", false
 	}

@@ -358,13 +358,17 @@ func (r *reader) key() (key string, ok bool) {
 	switch c := t[i]; c {
 	case '"', '\'':
 		s, after, ok := r.quotedLine(i)
-		if !ok || len(s) > maxKey/4 {
-			return "", false // not closed on this line, so no key; or longer than all readers agree on
+		if !ok {
+			return "", false // not closed on this line, so no key
 		}
 		for after < r.eol && t[after] == ' ' {
 			after++
 		}
 		if after < r.eol && t[after] == ':' && (after+1 == r.eol || t[after+1] == ' ') {
+			if after-i > maxKey {
+				r.refuse()
+				return "", false
+			}
 			r.pos = after + 1
 			return s, true
 		}
@@ -400,7 +404,7 @@ const maxKey = 1000
 
 func (r *reader) plainKey(colon int) (string, bool) {
 	key := trimRight(r.text[r.pos:colon])
-	if key == "" || key == "<<" || len(key) > maxKey {
+	if key == "" || key == "<<" || colon-r.pos > maxKey {
 		r.refuse()
 		return "", false
 	}

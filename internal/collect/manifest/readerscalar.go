@@ -267,7 +267,7 @@ func unquote(s string, quote byte) (string, bool) {
 			b.WriteByte('\t')
 		case 'r':
 			b.WriteByte('\r')
-		case '"', '\\', '/':
+		case '"', '\\':
 			b.WriteByte(s[i])
 		case 'u':
 			c, ok := hex(s[i+1:], 4)

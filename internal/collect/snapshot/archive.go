@@ -56,7 +56,7 @@ func entries(file string, visit func(name string, r io.Reader) error) error {
 	t := tar.NewReader(in)
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

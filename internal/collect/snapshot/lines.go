@@ -34,7 +34,7 @@ func (r *reading) lines(f io.Reader, name string) error {
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, errTotal):
 			return err
@@ -62,11 +62,11 @@ func (r *reading) line(d *decode.Decoder, text []byte, place string) error {
 // readLine reads up to the next newline. The text is valid until the next call; a line above limit is passed over.
 func readLine(in *bufio.Reader, long *[]byte, limit int) (text []byte, tooLong bool, err error) {
 	text, err = in.ReadSlice('\n')
-	if err != bufio.ErrBufferFull {
+	if !errors.Is(err, bufio.ErrBufferFull) {
 		return text, false, err
 	}
 	*long = append((*long)[:0], text...)
-	for err == bufio.ErrBufferFull {
+	for errors.Is(err, bufio.ErrBufferFull) {
 		text, err = in.ReadSlice('\n')
 		if tooLong = tooLong || len(*long)+len(text) > limit; !tooLong {
 			*long = append(*long, text...)

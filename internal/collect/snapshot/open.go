@@ -275,7 +275,7 @@ func isArchive(path string) (bool, error) {
 	defer func() { _ = f.Close() }()
 	head := make([]byte, 512)
 	n, err := io.ReadFull(f, head)
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return false, err
 	}
 	head = head[:n]

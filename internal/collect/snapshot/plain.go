@@ -99,7 +99,7 @@ func (r *reading) plainFolder(dir string) error {
 func (r *reading) plainFile(h *held, f io.ReadSeeker, shown string) error {
 	head := make([]byte, 4096)
 	n, err := io.ReadFull(f, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		r.tell(shown, "file", err.Error(), finding.Broken)
 		return nil
 	}
@@ -153,7 +153,7 @@ func (r *reading) items(h *held, l *decode.List, shown string, list bool) error 
 			broken *decode.BrokenError
 		)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &large), errors.As(err, &broken):
 			code := finding.Broken
@@ -236,7 +236,7 @@ func (r *reading) yaml(h *held, f io.Reader, shown string) error {
 	for {
 		text, line, err := p.next()
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, errLong):
 			r.tell(fmt.Sprintf("%s:%d", shown, line), "an object", fmt.Sprintf("larger than %d MiB", r.lim.Object>>20), finding.Limit)
