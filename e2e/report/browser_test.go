@@ -3,10 +3,8 @@ package report
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,8 +63,6 @@ func startBrowser(t *testing.T) *browser {
 	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-extensions", "--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
 	cmd.ExtraFiles = []*os.File{toBrowser, fromBrowser} // descriptors 3 and 4, as --remote-debugging-pipe has them
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +81,6 @@ func startBrowser(t *testing.T) *browser {
 		cmd.Wait()
 		out.Close()
 		os.RemoveAll(profile)
-		if t.Failed() {
-			t.Logf("Chromium said:\n%s", stderr.String())
-		}
 	})
 	return b
 }
@@ -336,4 +329,8 @@ func (p *tab) checkWidth(t *testing.T, when string) {
 	}
 }
 
-func quoted(s string) string { return fmt.Sprintf("%q", s) }
+// settle waits until the page has done what it does a moment later: toggles, the delay of the search.
+func (p *tab) settle(t *testing.T) {
+	t.Helper()
+	p.eval(t, "new Promise((done) => setTimeout(() => requestAnimationFrame(() => done(1)), 200))", nil)
+}

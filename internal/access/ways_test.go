@@ -115,6 +115,37 @@ func TestPathToAdmin(t *testing.T) {
 	}
 }
 
+// TestOwnPathToAdmin: what everyone may do is a way of system:authenticated alone, and hides no longer way of a subject's own.
+func TestOwnPathToAdmin(t *testing.T) {
+	token := "apiVersion: v1\nkind: Secret\nmetadata: {name: boss-token, namespace: kube-system, annotations: {kubernetes.io/service-account.name: boss}}\ntype: kubernetes.io/service-account-token\n---\n"
+	open := base + token + clusterRole("s", "[{apiGroups: [''], resources: [secrets], verbs: [get]}]") + crb("s", "s", "[{kind: Group, name: 'system:authenticated'}]") +
+		account("shop", "mid") + account("shop", "plain") + nsRole("shop", "r", createPod)
+	mid := clusterRole("m", "[{apiGroups: [''], resources: [serviceaccounts/token], verbs: [create]}]") + crb("m", "m", sa("shop", "mid"))
+	everyone := fmt.Sprintf("%d>ServiceAccount kube-system/boss 0>admin", ReadToken)
+	group := "[{kind: Group, name: devs}]"
+	tests := []struct {
+		name, text string
+		who        Subject
+		own, all   string
+	}{
+		{"everyone", "", Group(Authenticated), everyone, everyone},
+		{"a pod as an account without rights", rb("shop", "a", "Role", "r", group), Group("devs"), "", fmt.Sprintf("%d>Group system:authenticated %s", MemberOf, everyone)},
+		{"an account without rights", "", Account("shop", "plain"), "", fmt.Sprintf("%d>Group system:authenticated %s", MemberOf, everyone)},
+		{"no binding", "", Subject{Kind: "User", Name: "bob"}, "", fmt.Sprintf("%d>Group system:authenticated %s", MemberOf, everyone)},
+		{"a longer way of its own", rb("shop", "a", "Role", "r", group) + mid, Group("devs"),
+			fmt.Sprintf("%d>ServiceAccount shop/mid %d>ServiceAccount kube-system/boss 0>admin", RunPodAs, MintToken), fmt.Sprintf("%d>Group system:authenticated %s", MemberOf, everyone)},
+	}
+	for _, tt := range tests {
+		g := Build(cluster(t, open+tt.text))
+		if got := told(g.OwnPathToAdmin(tt.who)); got != tt.own {
+			t.Errorf("%s: own way %q, want %q", tt.name, got, tt.own)
+		}
+		if got := told(g.PathToAdmin(tt.who)); got != tt.all {
+			t.Errorf("%s: way %q, want %q", tt.name, got, tt.all)
+		}
+	}
+}
+
 // TestExecByGet: GET opened a terminal up to Kubernetes 1.34.
 func TestExecByGet(t *testing.T) {
 	text := clusterRole("r", "[{apiGroups: [''], resources: [pods/exec], verbs: [get]}]") + crb("a", "r", alice)

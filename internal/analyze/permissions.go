@@ -50,9 +50,10 @@ func everyone(s access.Subject) bool {
 }
 
 // absent reports whether a subject is a service account that a whole cluster lacks: the rule for stale subjects names it.
-// Files show no whole cluster: that has the default account of kube-system.
+// Files rarely hold all accounts; what has the namespace kube-system is a whole cluster.
 func absent(c *inventory.Cluster, s access.Subject) bool {
-	if _, unread := c.Unread["ServiceAccount"]; unread || s.Kind != "ServiceAccount" || c.ServiceAccounts["kube-system/default"] == nil {
+	system := c.Namespaces["kube-system"]
+	if _, unread := c.Unread["ServiceAccount"]; unread || s.Kind != "ServiceAccount" || system == nil || system.Object == nil {
 		return false
 	}
 	_, unread := c.Unread["Namespace"]

@@ -109,18 +109,18 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: devs}]
 `)...)
 	want := []string{
 		"api-server-reachable: 1 workloads of namespace default can reach the API server and have no rights there: Deployment web",
-		"create-pods: Group devs can create pods in namespace default",
-		"escalate-rights: Group devs can give itself more rights in namespace default",
-		"exec-pods: Group devs can run commands in pods in namespace default",
+		"create-pods: can create pods in namespace default",
+		"escalate-rights: can give itself more rights in namespace default",
+		"exec-pods: can run commands in pods in namespace default",
 		"image-verification-absent: no admission check verifies where images come from",
-		"mint-tokens: Group devs can mint tokens of service accounts in namespace default",
+		"mint-tokens: can mint tokens of service accounts in namespace default",
 		"namespace-without-default-deny: namespace default has no default deny",
 		"namespace-without-limit-range: namespace default has 1 workloads",
 		"namespace-without-quota: namespace default has 1 workloads",
 		"pod-security-not-enforced: namespace default takes any pod",
 		"pod-without-network-policy: no NetworkPolicy selects the pods of Deployment default/web",
 		"policy-engine-absent: nothing judges pods at admission",
-		"read-secrets: Group devs can read Secrets in namespace default: RoleBinding default/devs -> ClusterRole edit <- aggregated ClusterRole system:aggregate-to-edit",
+		"read-secrets: can read Secrets in namespace default: RoleBinding default/devs -> ClusterRole edit <- aggregated ClusterRole system:aggregate-to-edit",
 	}
 	got := run(list, nil, nil)
 	for i, s := range got {

@@ -11,13 +11,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 )
 
-// benchFile is a file of n objects of the kinds and the size (about 1.2 kB) that application repositories hold.
-func benchFile(n int) []byte {
-	var b bytes.Buffer
-	for i := range n {
-		switch i % 4 {
-		case 0, 1:
-			fmt.Fprintf(&b, `---
+const benchDeployment = `---
 # Deployment of team %[1]d
 apiVersion: apps/v1
 kind: Deployment
@@ -75,7 +69,15 @@ spec:
       - name: config
         configMap:
           name: web-%[1]d
-`, i)
+`
+
+// benchFile is a file of n objects of the kinds and the size (about 1.2 kB) that application repositories hold.
+func benchFile(n int) []byte {
+	var b bytes.Buffer
+	for i := range n {
+		switch i % 4 {
+		case 0, 1:
+			fmt.Fprintf(&b, benchDeployment, i)
 		case 2:
 			fmt.Fprintf(&b, `---
 apiVersion: v1

@@ -126,6 +126,37 @@ func TestSnippet(t *testing.T) {
 	}
 }
 
+// TestSplit gives parts as start-end@line, with an m when the mark belongs to the part.
+func TestSplit(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                  "",
+		"a":                                 "0-1@1",
+		"a\n---\nb\n":                       "0-2@1 6-8@3",
+		"---\n---\n# c\n---\na\n":           "16-18@5",
+		"--- a\n--- b":                      "0-6@1m 6-11@2m",
+		"a\n...\nb":                         "0-2@1 6-7@3",
+		"%YAML 1.1\n---\na\n---\nb":         "0-16@1m 20-21@5",
+		"---\n%\n0\n---\nO":                 "4-8@2m 12-13@5",
+		"a: |\n  ---\n  x\n---x: y\n":       "0-23@1",
+		"a\r\n---\r\nb":                     "0-3@1 8-9@3",
+		"a\r---\rb":                         "0-2@1 6-7@3",
+		"a\u2028---\u2028b\u0085--- # c\nd": "0-4@1 10-13@3 21-22@5",
+	} {
+		src := newSource("x.yaml", text)
+		var got []string
+		for _, c := range src.split() {
+			s := fmt.Sprintf("%d-%d@%d", c.start, c.end, c.line)
+			if c.marked {
+				s += "m"
+			}
+			got = append(got, s)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, want %s", text, got, want)
+		}
+	}
+}
+
 // TestScalars holds the meaning of scalars against the API server's decoder.
 func TestScalars(t *testing.T) {
 	data, err := os.ReadFile("testdata/scalars.yaml")

@@ -166,6 +166,7 @@ func (s *source) split() []chunk {
 		switch {
 		case mark(text, "---"):
 			flush(i)
+			directive = directive && !body
 			if body || !comment && !directive { // comments before the mark belong to the document after it
 				cur = chunk{head: i, headLine: line}
 				comment = false

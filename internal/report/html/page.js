@@ -5,6 +5,7 @@
   const statuses = ["pass", "fail", "manual", "not-applicable"];
   const isCluster = data.target.kind === "cluster";
   const open = findings.filter((f) => !f.suppression);
+  const severalKinds = new Set(findings.map((f) => f.kind)).size > 1;
 
   // What the address holds behind "#": the filters, so that a view can be kept and sent, and the rule or finding looked at.
   const blank = { severity: "", risk: "", place: "", kind: "", clause: "", q: "", suppressed: "", sort: "", rule: "", finding: "" };
@@ -14,6 +15,7 @@
   const unfolded = new Set(); // indices of rules
 
   const t = (key, ...values) => values.reduce((s, v, i) => s.replaceAll(`{${i}}`, v), Object.hasOwn(words.en, key) ? words[state.lang][key] : key);
+  const pair = (label, value) => label + (state.lang === "zh" ? "：" : ": ") + value;
   const say = (text) => (text ? (state.lang === "zh" && text.zh) || text.en || "" : "");
   const number = (n) => n.toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB");
   const rank = (s) => severities.indexOf(s);
@@ -84,13 +86,19 @@
   const track = (parts, top) => el("span", { class: "track", "aria-hidden": "true" }, parts.filter(([, n]) => n).map(([name, n]) => el("i", { class: name, width: `${(100 * n) / top}%` })));
   const counted = (v) => severities.filter((s) => v[s]).map((s) => `${t(s)} ${number(v[s])}`).join(", ");
 
-  // bars is a card of buttons that filter: one for each value of a key.
-  function bars(title, field, rows, name) {
-    if (!rows.length) return null;
-    return el("section", { class: "card" }, el("h2", {}, title), rows.slice(0, 8).map(([k, v]) => {
-      const label = `${name(k)}: ${t("ofRules", number(v.n), number(v.rules.size))} (${counted(v)})`;
-      return el("button", { type: "button", class: "bar", "data-field": field, "data-value": k || "-", title: label, "aria-label": label, onclick: () => set({ [field]: state[field] === (k || "-") ? "" : k || "-" }) },
-        el("span", { class: "name" }, el("bdi", { dir: "ltr" }, name(k))), track(severities.map((s) => [s, v[s]]), rows[0][1].n), el("span", { class: "n" }, number(v.n)));
+  // bars is a card of buttons that filter, one for each value of a key; scores, when there are some, stand beside the counts.
+  function bars(title, field, rows, name, scores) {
+    const none = Object.keys(scores || {}).filter((k) => !rows.some(([key]) => key === k)).sort().map((k) => [k, { n: 0, rules: new Set() }]);
+    const all = [...rows.slice(0, 8), ...none].slice(0, 10);
+    if (!all.length) return null;
+    const head = scores ? el("div", { class: "bar head", "aria-hidden": "true" }, el("span", {}), el("span", {}), el("span", { class: "n" }, t("findings")), el("span", { class: "n" }, t("passed"))) : null;
+    return el("section", { class: "card" + (field === "place" && !isCluster ? " tall" : "") + (scores ? " scored" : "") }, el("h2", {}, title), head, all.map(([k, v]) => {
+      const score = scores && (scores[k] === undefined ? "-" : scores[k] + "%");
+      const label = pair(name(k), t("ofRules", number(v.n), number(v.rules.size))) + (v.n ? ` (${counted(v)})` : "") + (scores ? "; " + pair(t("passed"), score) : "");
+      const value = k || "-";
+      return el("button", { type: "button", class: "bar", "data-field": field, "data-value": value, title: label, "aria-label": label, onclick: () => set({ [field]: state[field] === value ? "" : value }) },
+        el("span", { class: "name" }, el("bdi", { dir: "ltr" }, name(k))), track(severities.map((s) => [s, v[s]]), rows.length ? rows[0][1].n : 1), el("span", { class: "n" }, number(v.n)),
+        scores ? el("span", { class: "n" }, score) : null);
     }));
   }
 
@@ -100,13 +108,30 @@
     const s = data.stats, g = data.target;
     const facts = [["target", g.name], ["version", [g.version, g.distribution, g.managed && t("managed")].filter(Boolean).join(", ")], ["objects", s.objects && number(s.objects)],
       ["images", s.images && number(s.images)], ["rules", s.rules && number(s.rules)], ["checks", s.checks && number(s.checks)], ["suppressed", number(findings.length - open.length)],
-      ["notScanned", number(data.notScanned.length)], ["finished", new Date(data.finishedAt).toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB", { timeZoneName: "short" })],
+      ["notScanned", number(data.notScanned.length)], ["finished", new Date(data.finishedAt).toLocaleString("sv-SE", { timeZoneName: "short" })],
       ["duration", s.durationMs && t("seconds", (s.durationMs / 1000).toFixed(1))], ["ruleSet", (data.tool.rules || "").slice(0, 19)]];
+    const rated = frameworks().map((id) => [id, scoreOf(id)]).filter(([, v]) => v >= 0);
     return el("section", { class: "card" }, el("h2", {}, `${t("findings")} `, el("span", { id: "total" }, number(open.length))),
       el("div", { class: "counts", role: "group", "aria-label": t("bySeverity") }, severities.map((v) =>
         button([el("b", {}, number(counts[v])), el("span", {}, t(v))], () => toggle(v), { class: "count " + v, "data-severity": v }))),
       open.length ? track(severities.map((v) => [v, counts[v]]), open.length) : null,
-      el("dl", {}, facts.filter(([, v]) => v).flatMap(([k, v]) => [el("dt", {}, t(k)), el("dd", {}, v)]), el("dt", {}, "Stockade"), el("dd", {}, data.tool.version)));
+      el("dl", {}, facts.filter(([, v]) => v).flatMap(([k, v]) => [el("dt", {}, t(k)), el("dd", {}, v)]), el("dt", {}, "Stockade"), el("dd", {}, data.tool.version),
+        rated.length ? [el("dt", {}, t("compliance")), el("dd", {}, el("a", { href: "#compliance", onclick: jump }, rated.map(([id, v]) => `${id} ${v}%`).join(", ")))] : null));
+  }
+
+  const frameworks = () => [...new Set(data.compliance.map((c) => c.framework))];
+  function scoreOf(framework) {
+    const n = (status) => data.compliance.filter((c) => c.framework === framework && c.status === status).length;
+    const pass = n("pass"), decided = pass + n("fail");
+    return decided ? Math.floor((100 * pass) / decided) : -1;
+  }
+
+  // jump follows a link within the page without writing it to the address, which holds the filters.
+  function jump(e) {
+    e.preventDefault();
+    const target = document.querySelector(e.currentTarget.getAttribute("href"));
+    target.scrollIntoView();
+    target.focus({ preventScroll: true });
   }
 
   function toggle(severity) {
@@ -123,13 +148,13 @@
     const some = (rows, name) => rows.slice(0, 300).map(([k, v]) => [k || "-", `${name(k)} (${number(v.n)})`]);
     const kinds = tally((f) => f.kind || "unknown");
     const placeLabel = t(isCluster ? "namespace" : "file");
-    const all = (label, rows) => [["", `${label}: ${t("all")}`], ...rows];
+    const all = (label, rows) => [["", pair(label, t("all"))], ...rows];
     const hidden = findings.length - open.length;
     return el("div", { class: "filters" },
       el("input", { type: "search", id: "search", placeholder: t("search"), "aria-label": t("search"), oninput: (e) => later(() => set({ q: e.target.value })) }),
       options("risk", t("risk"), all(t("risk"), some(tally(riskOf), t))), options("place", placeLabel, all(placeLabel, some(tally(placeOf), placeName))),
       kinds.length > 1 ? options("kind", t("kind"), all(t("kind"), some(kinds, t))) : null,
-      options("sort", t("sort"), [["", "bySeverityOrder"], ["count", "byCount"], ["title", "byTitle"], ["rule", "byRule"]].map(([v, k]) => [v, `${t("sort")}: ${t(k)}`])),
+      options("sort", t("sort"), [["", "bySeverityOrder"], ["count", "byCount"], ["title", "byTitle"], ["rule", "byRule"]].map(([v, k]) => [v, pair(t("sort"), t(k))])),
       hidden ? button(t("showSuppressed", number(hidden)), () => set({ suppressed: state.suppressed ? "" : "1" }), { id: "suppressed" }) : null,
       button("", () => set({ clause: "" }), { id: "clause", class: "chosen" }), button(t("reset"), reset, { id: "reset" }));
   }
@@ -157,15 +182,15 @@
 
   function item(f) {
     const o = f.resource, s = f.suppression;
-    const facts = [["container", o.container], ["owner", o.owner && `${o.owner.kind} ${o.owner.name}`], ["node", o.node], ["imageRef", o.image], ["kind", f.kind && t(f.kind)],
+    const facts = [["container", o.container], ["owner", o.owner && `${o.owner.kind} ${o.owner.name}`], ["node", o.node], ["imageRef", o.image], ["kind", severalKinds && f.kind && t(f.kind)],
       ["priority", f.priority && [f.priority.score, ...(f.priority.reasons || [])].join(", ")]].filter(([, v]) => v);
     return el("article", { class: "item" + (s ? " accepted" : ""), "data-finding": f.fingerprint }, el("div", { class: "where" }, el("bdi", {}, nameOf(o))), el("div", { class: "what" }, el("bdi", {}, say(f.message))),
       (f.evidence || []).filter((e) => e.path).map((e) => el("div", { class: "note" }, el("code", {}, e.path), ` ${t("found")} `, el("code", {}, show(e.found)),
         e.want === undefined ? null : [` ${t("want")} `, el("code", {}, show(e.want))])),
       f.snippet ? el("pre", { tabindex: "0" }, f.snippet.text.replace(/\n$/, "").split("\n").map((line, i) => [i ? "\n" : "", el("span", { class: "ln" }, String(f.snippet.line + i)), line])) : null,
       (f.mitigations || []).map((m) => el("div", { class: "mitigation" }, say(m))),
-      s ? el("div", { class: "note" }, `${t("suppressed")} (${s.by})${s.reason ? ": " + s.reason : ""}${s.expires ? "; " + t("until", s.expires) : ""}`) : null,
-      el("div", { class: "tags" }, facts.map(([k, v]) => el("span", { class: "tag" }, `${t(k)}: ${v}`)), clausesOf(f).map(clauseTag),
+      s ? el("div", { class: "note" }, pair(`${t("suppressed")} (${s.by})`, [s.reason, s.expires && t("until", s.expires)].filter(Boolean).join("; ") || "-")) : null,
+      el("div", { class: "tags" }, facts.map(([k, v]) => el("span", { class: "tag" }, pair(t(k), v))), clausesOf(f).map(clauseTag),
         button(t("copyFingerprint"), (e) => copy(f.fingerprint, e.currentTarget), { class: "quiet", title: f.fingerprint }),
         button(t("copyLink"), (e) => copy(link({ finding: f.fingerprint }), e.currentTarget), { class: "quiet", "aria-label": t("findingLink", nameOf(o)) })));
   }
@@ -180,10 +205,9 @@
     if (body.childNodes.length) return;
     const refs = (rule.references || []).map((r) => el("a", { href: r, rel: "noreferrer noopener", target: "_blank" }, r));
     const items = el("div", {}), fix = say(rule.fix);
-    body.append(...[fix ? el("div", { class: "fix" }, el("b", {}, t("fix") + (state.lang === "zh" ? "：" : ": ")), fix) : "",
-      refs.length ? el("p", { class: "meta" }, `${t("references")}: `, refs) : "",
-      rule.aliases && rule.aliases.length ? el("p", { class: "meta" }, `${t("also")}: ${rule.aliases.join(", ")}`) : "",
-      el("p", { class: "meta" }, button(t("copyLink"), (e) => copy(link({ rule: rule.rule }), e.currentTarget), { class: "quiet", "aria-label": t("ruleLink", rule.rule) })), items].filter(Boolean));
+    body.append(...[fix ? el("div", { class: "fix" }, el("b", {}, pair(t("fix"), "")), fix) : "",
+      refs.length ? el("p", { class: "meta" }, pair(t("references"), ""), refs) : "",
+      el("p", { class: "meta" }, rule.aliases && rule.aliases.length ? pair(t("also"), rule.aliases.join(", ")) + " " : "", button(t("copyLink"), (e) => copy(link({ rule: rule.rule }), e.currentTarget), { class: "quiet", "aria-label": t("ruleLink", rule.rule) })), items].filter(Boolean));
     paged(items, list, pages.items, item);
   }
 
@@ -283,14 +307,13 @@
 
   function compliance() {
     if (!data.compliance.length) return null;
-    const frameworks = [...new Set(data.compliance.map((c) => c.framework))];
-    const select = el("select", { "aria-label": t("verdicts"), id: "verdicts", onchange: fillAll }, [["", t("all")], ...statuses.map((s) => [s, t(s)])].map(([v, text]) => el("option", { value: v }, `${t("verdicts")}: ${text}`)));
+    const select = el("select", { "aria-label": t("verdicts"), id: "verdicts", onchange: fillAll }, [["", t("all")], ...statuses.map((s) => [s, t(s)])].map(([v, text]) => el("option", { value: v }, pair(t("verdicts"), text))));
     const fills = [];
     function fillAll() { fills.forEach((f) => f()); }
-    const parts = frameworks.map((id) => {
+    const parts = frameworks().map((id) => {
       const clauses = data.compliance.filter((c) => c.framework === id);
       const n = Object.fromEntries(statuses.map((s) => [s, clauses.filter((c) => c.status === s).length]));
-      const decided = n.pass + n.fail, score = decided ? Math.floor((100 * n.pass) / decided) : -1;
+      const score = scoreOf(id);
       const body = el("tbody", {}), empty = el("p", { class: "empty" }, t("noClause"));
       fills.push(() => {
         const rows = clauses.filter((c) => !select.value || c.status === select.value).map(clauseRow);
@@ -299,10 +322,10 @@
       });
       return el("details", { class: "framework", "data-framework": id }, el("summary", {}, el("span", { class: "title" }, id), el("span", { class: "track", "aria-hidden": "true" }, el("i", { class: "good", width: `${Math.max(score, 0)}%` })),
         el("span", { class: "score" }, score < 0 ? "-" : score + "%"), el("span", { class: "verdicts" }, statuses.map((s) => el("span", { class: s }, `${t(s)} ${number(n[s])}`)))),
-        el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, [t("clause"), t("name"), t("verdict")].map((h) => el("th", { scope: "col" }, h)))), body)), empty);
+        el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, [t("clause"), t("name"), t("verdict")].map((h) => el("th", { scope: "col", class: h === t("name") ? "" : "nowrap" }, h)))), body)), empty);
     });
     fillAll();
-    return el("section", { class: "card", id: "compliance" }, el("div", { class: "bar-head" }, el("h2", {}, t("compliance")), select), parts);
+    return el("section", { class: "card", id: "compliance", tabindex: "-1" }, el("div", { class: "bar-head" }, el("h2", {}, t("compliance")), select), parts);
   }
 
   function clauseRow(c) {
@@ -360,7 +383,7 @@
     $("lang").textContent = t("other");
     $("lang").lang = state.lang === "zh" ? "en" : "zh-CN";
     $("theme").textContent = t("theme", t(dark() ? "dark" : "light"));
-    $("app").replaceChildren(el("div", { class: "cards" }, [summary(), bars(t("byRisk"), "risk", tally(riskOf), t),
+    $("app").replaceChildren(el("div", { class: "cards" }, [summary(), bars(t("byRisk"), "risk", tally(riskOf), t, data.target.scores),
       bars(t(isCluster ? "byNamespace" : "byFile"), "place", tally(placeOf), placeName)].filter(Boolean)),
       el("section", { class: "card", id: "findings-card" }, controls(), el("div", { class: "bar-head" }, el("p", { id: "shown", role: "status" }),
         el("span", {}, button(t("openAll"), () => openAll(true), { id: "openall", class: "quiet" }), button(t("closeAll"), () => openAll(false), { id: "closeall", class: "quiet" }))),
@@ -394,6 +417,7 @@
   addEventListener("hashchange", () => { fromAddress(); update(); settle(); });
   document.addEventListener("keydown", keys);
   $("lang").addEventListener("click", () => { state.lang = state.lang === "zh" ? "en" : "zh"; draw(); });
+  $("skip").addEventListener("click", jump);
   $("theme").addEventListener("click", () => { document.documentElement.classList.toggle("dark"); $("theme").textContent = t("theme", t(dark() ? "dark" : "light")); });
   if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark");
   fromAddress();
