@@ -68,12 +68,39 @@ type htmlFinding struct {
 	Kind        finding.Kind         `json:"kind,omitempty"`
 	Message     finding.Text         `json:"message"`
 	Resource    finding.Resource     `json:"resource"`
-	Evidence    []finding.Evidence   `json:"evidence,omitempty"`
+	Evidence    []htmlEvidence       `json:"evidence,omitempty"`
 	Priority    *finding.Priority    `json:"priority,omitempty"`
 	Clauses     *[]finding.ClauseRef `json:"clauses,omitempty"` // when they are not the rule's
 	Mitigations []finding.Text       `json:"mitigations,omitempty"`
 	Snippet     *finding.Snippet     `json:"snippet,omitempty"`
 	Suppression *finding.Suppression `json:"suppression,omitempty"`
+}
+
+// htmlEvidence has values as they are shown: a browser would round large numbers.
+type htmlEvidence struct {
+	Path  string  `json:"path"`
+	Found *string `json:"found,omitempty"` // nil when the field is missing
+	Want  *string `json:"want,omitempty"`
+}
+
+func evidenceOf(list []finding.Evidence) []htmlEvidence {
+	text := func(v any) *string {
+		if v == nil {
+			return nil
+		}
+		s := compact(v)
+		if s == "" {
+			s = `""`
+		}
+		return &s
+	}
+	var out []htmlEvidence
+	for _, e := range list {
+		if e.Path != "" {
+			out = append(out, htmlEvidence{e.Path, text(e.Found), text(e.Want)})
+		}
+	}
+	return out
 }
 
 func newHTML(w io.Writer, o Options) finding.Handler {
@@ -127,7 +154,7 @@ func (h *htmlReport) Finding(f *finding.Finding) error {
 		h.rules[f.Rule] = i
 		h.data.Rules = append(h.data.Rules, &htmlRule{f.Rule, f.RuleID, f.Risk, f.Title, f.Remediation, webLinks(f.References), f.Aliases, f.Compliance})
 	}
-	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, f.Evidence, f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression}
+	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(f.Evidence), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression}
 	if !slices.Equal(f.Compliance, h.data.Rules[i].Clauses) {
 		v.Clauses = &f.Compliance
 	}

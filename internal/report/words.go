@@ -47,7 +47,7 @@ var chinese = words{
 		finding.NotApplicable: "不适用"},
 	risk: map[string]string{"control-plane": "控制平面", "access-control": "访问控制", "key-management": "密钥管理", "network": "网络",
 		"workload": "工作负载", "node-escape": "节点逃逸", "image": "镜像", "supply-chain": "供应链"},
-	risks: "风险类型", rulesPassed: "规则通过率", findings: "风险项",
+	risks: "风险类型", rulesPassed: "通过率", findings: "风险项",
 	fix: "修复：", more: "……另有 %d 处（用 --only %s -o json 查看全部）", others: "等，另有 %d 项", components: "核心组件",
 	because: "无法扫描，因为：", compliance: "合规", framework: "框架", score: "得分", notScanned: "未扫描", suppressed: "已抑制：%d 项",
 	moreRules: "另有 %d 条规则存在风险项，完整结果见其他格式的报告。", clusterWide: "集群级", clean: "已用 %[2]d 条规则检查 %[1]d 个对象",

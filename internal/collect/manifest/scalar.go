@@ -76,15 +76,16 @@ func resolveKey(s string) (string, error) {
 
 // floatKey writes a float the way the YAML library does: with the precision of 32 bits.
 func floatKey(f float64) string {
-	switch {
-	case math.IsInf(f, 1):
+	switch s := strconv.FormatFloat(f, 'g', -1, 32); s {
+	case "+Inf":
 		return ".inf"
-	case math.IsInf(f, -1):
+	case "-Inf":
 		return "-.inf"
-	case math.IsNaN(f):
+	case "NaN":
 		return ".nan"
+	default:
+		return s
 	}
-	return strconv.FormatFloat(f, 'g', -1, 32)
 }
 
 func word(s string) (v any, ok bool) {

@@ -49,8 +49,6 @@
     if (!r.file) return object || r.node || r.image || r.name || "-";
     return `${r.file}${r.line ? ":" + r.line : ""}${r.line && r.column ? ":" + r.column : ""}${object ? "  " + object : ""}`;
   }
-  const show = (v) => (v === null || v === undefined ? t("unset") : typeof v === "string" ? v || '""' : JSON.stringify(v));
-
   let haystack = null; // made at the first search
   function haystackOf(i) {
     haystack ??= findings.map((f) => {
@@ -96,7 +94,7 @@
       const score = scores && (scores[k] === undefined ? "-" : scores[k] + "%");
       const label = pair(name(k), t("ofRules", number(v.n), number(v.rules.size))) + (v.n ? ` (${counted(v)})` : "") + (scores ? "; " + pair(t("passed"), score) : "");
       const value = k || "-";
-      return el("button", { type: "button", class: "bar", "data-field": field, "data-value": value, title: label, "aria-label": label, onclick: () => set({ [field]: state[field] === value ? "" : value }) },
+      return el("button", { type: "button", class: "bar", "data-field": field, "data-value": value, title: label, "aria-label": label, disabled: !v.n, onclick: () => set({ [field]: state[field] === value ? "" : value }) },
         el("span", { class: "name" }, el("bdi", { dir: "ltr" }, name(k))), track(severities.map((s) => [s, v[s]]), rows.length ? rows[0][1].n : 1), el("span", { class: "n" }, number(v.n)),
         scores ? el("span", { class: "n" }, score) : null);
     }));
@@ -185,8 +183,8 @@
     const facts = [["container", o.container], ["owner", o.owner && `${o.owner.kind} ${o.owner.name}`], ["node", o.node], ["imageRef", o.image], ["kind", severalKinds && f.kind && t(f.kind)],
       ["priority", f.priority && [f.priority.score, ...(f.priority.reasons || [])].join(", ")]].filter(([, v]) => v);
     return el("article", { class: "item" + (s ? " accepted" : ""), "data-finding": f.fingerprint }, el("div", { class: "where" }, el("bdi", {}, nameOf(o))), el("div", { class: "what" }, el("bdi", {}, say(f.message))),
-      (f.evidence || []).filter((e) => e.path).map((e) => el("div", { class: "note" }, el("code", {}, e.path), ` ${t("found")} `, el("code", {}, show(e.found)),
-        e.want === undefined ? null : [` ${t("want")} `, el("code", {}, show(e.want))])),
+      (f.evidence || []).map((e) => el("div", { class: "note" }, el("code", {}, e.path), ` ${t("found")} `, el("code", {}, e.found ?? t("unset")),
+        e.want === undefined ? null : [` ${t("want")} `, el("code", {}, e.want)])),
       f.snippet ? el("pre", { tabindex: "0" }, f.snippet.text.replace(/\n$/, "").split("\n").map((line, i) => [i ? "\n" : "", el("span", { class: "ln" }, String(f.snippet.line + i)), line])) : null,
       (f.mitigations || []).map((m) => el("div", { class: "mitigation" }, say(m))),
       s ? el("div", { class: "note" }, pair(`${t("suppressed")} (${s.by})`, [s.reason, s.expires && t("until", s.expires)].filter(Boolean).join("; ") || "-")) : null,

@@ -31,7 +31,7 @@ const words = {
     workload: "工作负载", "node-escape": "节点逃逸", image: "镜像", "supply-chain": "供应链", unknown: "其他",
     vulnerability: "漏洞", emergency: "应急漏洞", configuration: "配置", iac: "基础设施即代码", secret: "敏感信息", malware: "恶意软件", permission: "权限",
     findings: "风险项", byRisk: "按风险类型", byNamespace: "按命名空间", byFile: "按文件", clusterWide: "（集群级）", noFile: "（无文件）",
-    ofRules: "{0} 个风险项，涉及 {1} 条规则", passed: "规则通过率", bySeverity: "按级别筛选",
+    ofRules: "{0} 个风险项，涉及 {1} 条规则", passed: "通过率", bySeverity: "按级别筛选",
     search: "搜索：规则、对象、文件、文字", risk: "风险类型", namespace: "命名空间", file: "文件", kind: "类别", sort: "排序",
     bySeverityOrder: "级别", byCount: "数量", byTitle: "标题", byRule: "规则",
     suppressed: "已抑制", showSuppressed: "显示已抑制项（{0}）", reset: "清除筛选", openAll: "全部展开", closeAll: "全部收起",
