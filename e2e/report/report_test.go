@@ -175,6 +175,9 @@ func look(t *testing.T, b *browser, file, name, lang string, v view, want number
 	}
 	p.call(t, "Emulation.setEmulatedMedia", map[string]any{"media": "print"}, nil)
 	p.checkWidth(t, "print")
+	if want.open <= 20 {
+		p.picture(t, name+"-print", true)
+	}
 	check("tools on paper", `getComputedStyle(document.querySelector(".tools")).display`, "none")
 }
 

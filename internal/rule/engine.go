@@ -55,7 +55,7 @@ func (e *Engine) plan(groupKind string) *plan {
 	}
 	p := &plan{}
 	for _, r := range e.lib.Rules {
-		if r.Validate == nil || !r.matches(groupKind) {
+		if r.Validate == nil || !r.Matches(groupKind) {
 			continue
 		}
 		switch r.Validate.Over {
@@ -73,7 +73,16 @@ func (e *Engine) plan(groupKind string) *plan {
 	return p
 }
 
-func (r *Rule) matches(groupKind string) bool {
+// GroupKind is the name by which rules match o: "Kind.group", and plain Dockerfile for our model of one.
+func GroupKind(o *inventory.Object) string {
+	if o.Kind == "Dockerfile" {
+		return o.Kind
+	}
+	return o.Ref().GroupKind()
+}
+
+// Matches reports whether the rule looks at objects of a "Kind.group".
+func (r *Rule) Matches(groupKind string) bool {
 	for _, k := range r.Match.Kinds {
 		if k == groupKind || k == "Workload" && inventory.CarriesPod(groupKind) {
 			return true
@@ -111,10 +120,7 @@ func (e *Engine) Session() *Session { return &Session{engine: e} }
 // Object runs every rule that applies to o. With only set, just the containers named in it are judged and nothing else of
 // the object: it is for pods that carry more than their owner's template.
 func (s *Session) Object(o *inventory.Object, only []string, sink Sink) {
-	kind := o.Ref().GroupKind()
-	if kind == "Dockerfile.stockade.dev" {
-		kind = "Dockerfile"
-	}
+	kind := GroupKind(o)
 	p := s.engine.plan(kind)
 	n := 0
 	s.scope = scope{object: o.Content, namespace: map[string]any{}}

@@ -9,6 +9,7 @@ import (
 	"stockade.dev/stockade/internal/compliance"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
+	"stockade.dev/stockade/internal/rule"
 )
 
 // dress adds to a finding what only the scan knows: the snippet, in-place suppressions, what already stands against it.
@@ -33,6 +34,21 @@ func (r *run) dress(f *finding.Finding, o *inventory.Object) *finding.Finding {
 		}
 	}
 	return f
+}
+
+// hideSecrets takes the snippets away from the findings of one object that stand on a line on which a secret was found.
+func hideSecrets(out []outcome) {
+	lines := map[int]bool{}
+	for _, o := range out {
+		if o.finding != nil && o.finding.Kind == finding.Secret {
+			lines[o.finding.Resource.Line] = true
+		}
+	}
+	for _, o := range out {
+		if o.finding != nil && o.finding.Snippet != nil && lines[o.finding.Snippet.Line] {
+			o.finding.Snippet = nil
+		}
+	}
 }
 
 // take hands one outcome on: findings through the filter to the handler, once each.
@@ -142,7 +158,7 @@ func (r *run) score() {
 	seen := r.seenTargets()
 	good, all := map[string]int{}, map[string]int{}
 	for _, ru := range r.cfg.Library.Rules {
-		if compliance.Missing(ru, seen) != "" || r.unjudged[ru.Name] {
+		if compliance.Missing(ru, seen) != "" || r.unjudged[ru.Name] || !r.judged(ru) {
 			continue
 		}
 		all[ru.Risk]++
@@ -154,6 +170,19 @@ func (r *run) score() {
 	for risk, n := range all {
 		r.cfg.Header.Target.Scores[risk] = 100 * good[risk] / n
 	}
+}
+
+// judged reports whether there was an object for the rule to look at.
+func (r *run) judged(ru *rule.Rule) bool {
+	if len(ru.Match.Kinds) == 0 {
+		return true
+	}
+	for kind := range r.kinds {
+		if ru.Matches(kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // clauses judges the frameworks asked for.

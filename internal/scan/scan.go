@@ -116,6 +116,7 @@ type run struct {
 	ordinals  map[ordinalKey]int
 	images    map[string]bool
 	counts    map[string]int    // objects by Kind
+	kinds     map[string]bool   // "Kind.group" of what was read
 	denied    map[string]string // see task
 	stats     finding.Stats
 	summary   Summary
@@ -136,7 +137,7 @@ type analyzerRule struct {
 func newRun(cfg Config, h finding.Handler) *run {
 	cfg.Library = cfg.Library.For(cfg.Header.Target.Kind)
 	r := &run{cfg: cfg, handler: h, engine: rule.NewEngine(cfg.Library), seen: map[string]bool{}, byRule: map[string][]string{},
-		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{}, counts: map[string]int{},
+		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{}, counts: map[string]int{}, kinds: map[string]bool{},
 		summary: Summary{Worst: map[finding.Severity]int{}}}
 	name := ""
 	if cfg.Header.Target.Kind == "cluster" {
@@ -260,6 +261,7 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 		r.denied = r.deniedRules() // a new map each time: workers hold the old one
 	}
 	r.counts[o.Kind]++
+	r.kinds[rule.GroupKind(o)] = true
 	for _, c := range o.Containers() {
 		if image := inventory.Str(c.Content, "image"); image != "" {
 			r.images[image] = true
@@ -301,6 +303,7 @@ func (r *run) settle(o *inventory.Object) {
 func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []outcome {
 	var out []outcome
 	for _, t := range work {
+		first := len(out)
 		report := func(f *finding.Finding) {
 			mitigate(f, t.object.Namespace, t.level)
 			refused(f, t.denied[f.RuleID])
@@ -327,6 +330,7 @@ func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []o
 		if r.cfg.Judge != nil && t.only == nil {
 			r.cfg.Judge.Object(ctx, t.object, t.subject, report, undecided)
 		}
+		hideSecrets(out[first:])
 	}
 	return out
 }

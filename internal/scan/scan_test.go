@@ -193,6 +193,22 @@ func TestSuppression(t *testing.T) {
 	}
 }
 
+// TestSecretLine: a finding on a line that holds a secret quotes nothing of it.
+func TestSecretLine(t *testing.T) {
+	line := func(kind finding.Kind, n int) outcome {
+		f := &finding.Finding{Kind: kind, Resource: finding.Resource{Line: n}}
+		if kind != finding.Secret {
+			f.Snippet = &finding.Snippet{Line: n, Text: "password: hunter2"}
+		}
+		return outcome{finding: f}
+	}
+	out := []outcome{line(finding.Configuration, 3), line(finding.Configuration, 4), {undecided: "x"}, line(finding.Secret, 3)}
+	hideSecrets(out)
+	if out[0].finding.Snippet != nil || out[1].finding.Snippet == nil {
+		t.Errorf("line 3: %v, line 4: %v", out[0].finding.Snippet, out[1].finding.Snippet)
+	}
+}
+
 func TestFilter(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	exception := func(e Exception) Filter { return Filter{Exceptions: []Exception{e}} }

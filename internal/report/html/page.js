@@ -178,12 +178,19 @@
     setTimeout(() => { from.textContent = before; }, 1200);
   }
 
+  // detail is the message without the title, which stands above it.
+  function detail(f) {
+    const title = say(ruleOf(f).title), message = say(f.message);
+    return message.startsWith(title) ? message.slice(title.length).replace(/^(: |：)/, "") || message : message;
+  }
+
   function item(f) {
-    const o = f.resource, s = f.suppression;
+    const o = f.resource, s = f.suppression, message = detail(f);
+    const news = (e) => ![e.path, e.found ?? "", e.want ?? ""].every((v) => message.includes(v)); // what the message does not say
     const facts = [["container", o.container], ["owner", o.owner && `${o.owner.kind} ${o.owner.name}`], ["node", o.node], ["imageRef", o.image], ["kind", severalKinds && f.kind && t(f.kind)],
       ["priority", f.priority && [f.priority.score, ...(f.priority.reasons || [])].join(", ")]].filter(([, v]) => v);
-    return el("article", { class: "item" + (s ? " accepted" : ""), "data-finding": f.fingerprint }, el("div", { class: "where" }, el("bdi", {}, nameOf(o))), el("div", { class: "what" }, el("bdi", {}, say(f.message))),
-      (f.evidence || []).map((e) => el("div", { class: "note" }, el("code", {}, e.path), ` ${t("found")} `, el("code", {}, e.found ?? t("unset")),
+    return el("article", { class: "item" + (s ? " accepted" : ""), "data-finding": f.fingerprint }, el("div", { class: "where" }, el("bdi", {}, nameOf(o))), el("div", { class: "what" }, el("bdi", {}, message)),
+      (f.evidence || []).filter(news).map((e) => el("div", { class: "note" }, el("code", {}, e.path), ` ${t("found")} `, el("code", {}, e.found ?? t("unset")),
         e.want === undefined ? null : [` ${t("want")} `, el("code", {}, e.want)])),
       f.snippet ? el("pre", { tabindex: "0" }, f.snippet.text.replace(/\n$/, "").split("\n").map((line, i) => [i ? "\n" : "", el("span", { class: "ln" }, String(f.snippet.line + i)), line])) : null,
       (f.mitigations || []).map((m) => el("div", { class: "mitigation" }, say(m))),
@@ -400,7 +407,7 @@
     if (e.ctrlKey || e.metaKey || e.altKey || (typing && e.key !== "Escape")) return;
     const heads = [...document.querySelectorAll("#list summary")], at = heads.indexOf(document.activeElement);
     const go = (i) => heads.length && heads[Math.max(0, Math.min(heads.length - 1, i))].focus();
-    const actions = { "/": () => $("search").focus(), j: () => go(at + 1), k: () => go(at - 1), o: () => openAll(true), c: () => openAll(false), Escape: reset };
+    const actions = { "/": () => $("search").focus(), j: () => go(at + 1), k: () => go(at - 1), o: () => openAll(true), c: () => openAll(false), Escape: () => (typing ? set({ q: "" }) : reset()) };
     if (!actions[e.key]) return;
     actions[e.key]();
     if (e.key !== "Escape") e.preventDefault();
