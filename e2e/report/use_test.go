@@ -41,33 +41,33 @@ func TestUse(t *testing.T) {
 		t.Helper()
 		p.eval(t, fmt.Sprintf(`(() => { const s = document.querySelector("[data-select=%s]"); s.value = %q; s.dispatchEvent(new Event("change")); return 1; })()`, field, value), nil)
 	}
-	shown("first", "4,546 of 4,546 findings, 120 rules")
+	shown("first", "4,546 of 4,546 findings; rules: 120")
 
 	click("[data-severity=critical]")
-	shown("critical", "909 of 4,546 findings, 24 rules")
+	shown("critical", "909 of 4,546 findings; rules: 24")
 	hash("critical", "#severity=critical")
 	isTrue("the button that was pressed keeps the focus", `document.activeElement.matches("[data-severity=critical][aria-pressed=true]")`)
 	click("[data-severity=high]")
-	shown("critical and high", "1,818 of 4,546 findings, 48 rules")
+	shown("critical and high", "1,818 of 4,546 findings; rules: 48")
 	click("[data-field=risk][data-value=workload]")
 	hash("risk", "#severity=critical%2Chigh&risk=workload")
 	isTrue("the list of risk types agrees with the bar", `document.querySelector("[data-select=risk]").value === "workload"`)
 	click("#reset")
-	shown("reset", "4,546 of 4,546 findings, 120 rules")
+	shown("reset", "4,546 of 4,546 findings; rules: 120")
 	hash("reset", "")
 
 	choose("place", "deploy/overlays/production/team-3/service-2/deployment.yaml")
-	shown("file", "12 of 4,546 findings, 12 rules")
+	shown("file", "12 of 4,546 findings; rules: 12")
 	click("#reset")
 
 	// Search by typing, as the slash key offers it.
 	p.key(t, "/")
 	isTrue("the slash goes to the search", `document.activeElement.id === "search"`)
 	p.call(t, "Input.insertText", map[string]any{"text": "KIND 117 "}, nil)
-	shown("search", "38 of 4,546 findings, 1 rules")
+	shown("search", "38 of 4,546 findings; rules: 1")
 	isTrue("the text that was typed stays", `document.getElementById("search").value === "KIND 117 "`)
 	p.key(t, "Escape")
-	shown("escape", "4,546 of 4,546 findings, 120 rules")
+	shown("escape", "4,546 of 4,546 findings; rules: 120")
 	p.eval(t, `document.getElementById("search").blur()`, nil)
 
 	// j and k walk over the rules, Enter opens one.
@@ -80,7 +80,7 @@ func TestUse(t *testing.T) {
 	isTrue("Enter opens the rule with its fix, references and first findings", `document.querySelector("#list details[open] .fix") && document.querySelector("#list details[open] .meta a[href^=https]") && document.querySelectorAll("#list details[open] .item").length === 39`)
 
 	choose("sort", "rule")
-	shown("sort", "4,546 of 4,546 findings, 120 rules")
+	shown("sort", "4,546 of 4,546 findings; rules: 120")
 	isTrue("rules are sorted by name, numbers as numbers", `[...document.querySelectorAll("#list details")].slice(0, 3).map((d) => d.dataset.rule).join() === "workload/rule-0,workload/rule-1,workload/rule-2"`)
 	isTrue("what was open stays open", `document.querySelector("#list details[open]")`)
 	choose("sort", "count")
@@ -88,7 +88,7 @@ func TestUse(t *testing.T) {
 	choose("sort", "")
 
 	click("#suppressed")
-	shown("suppressed", "5,000 of 5,000 findings, 120 rules")
+	shown("suppressed", "5,000 of 5,000 findings; rules: 120")
 	isTrue("a suppressed finding says by whom and why", `(() => { document.getElementById("openall").click(); return new Promise((done) => setTimeout(() => done([...document.querySelectorAll(".item.accepted .note")].some((e) => e.textContent.includes("exception") && e.textContent.includes("platform team") && e.textContent.includes("2027-01-01"))), 200)); })()`)
 	click("#suppressed")
 

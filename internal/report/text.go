@@ -18,7 +18,7 @@ func plain(s string) string {
 
 // clean is plain that may keep line ends.
 func clean(s string, keepLines bool) string {
-	if strings.IndexFunc(s, func(r rune) bool { return hidden(r) }) < 0 {
+	if strings.IndexFunc(s, hidden) < 0 {
 		return s
 	}
 	var b strings.Builder
@@ -49,6 +49,8 @@ func hidden(r rune) bool {
 		return true
 	case r < 0x300:
 		return r == 0xad
+	case r >= 0x2070 && r < 0xfe00: // most writing of East Asia, without a look at the tables
+		return false
 	case r == '\u200c' || r == '\u200d':
 		return false
 	}

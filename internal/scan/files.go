@@ -2,7 +2,9 @@ package scan
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 
 	"stockade.dev/stockade/internal/collect/dockerfile"
@@ -58,16 +60,18 @@ func (s *Files) Stream(ctx context.Context, emit func(*inventory.Object) error, 
 		})
 	}()
 	var err error
-	blocking := 0
+	var unread []string
+	emitted := 0
 	for p := range order {
 		<-p.done
 		s.Read++
 		for _, problem := range p.problems {
 			if problem.Code.Blocking() {
-				blocking++
+				unread = append(unread, problem.String())
 			}
 			notScanned(problem.NotScanned())
 		}
+		emitted += len(p.objects)
 		for _, o := range p.objects {
 			if err == nil {
 				if err = emit(o); err != nil {
@@ -83,6 +87,14 @@ func (s *Files) Stream(ctx context.Context, emit func(*inventory.Object) error, 
 	if err == nil && s.Read == 0 {
 		return &fault.Error{Kind: fault.Input, Op: "reading files", Err: errNothing,
 			Hint: "Looked for Kubernetes YAML and JSON, Helm charts, kustomizations and Dockerfiles. Name the files, or see stockade scan iac --help."}
+	}
+	if err == nil && emitted == 0 && len(unread) > 0 {
+		const most = 5
+		more := ""
+		if n := len(unread) - most; n > 0 {
+			unread, more = unread[:most], fmt.Sprintf("\nand %d more", n)
+		}
+		return fault.New(fault.Input, "nothing could be read:\n%s%s", strings.Join(unread, "\n"), more)
 	}
 	return err
 }
