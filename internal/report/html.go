@@ -23,9 +23,20 @@ var (
 	htmlStyle string
 	//go:embed html/words.js
 	htmlWords string
+	//go:embed html/view.js
+	htmlView string
+	//go:embed html/cards.js
+	htmlCards string
+	//go:embed html/list.js
+	htmlList string
+	//go:embed html/tables.js
+	htmlTables string
 	//go:embed html/page.js
 	htmlCode string
 )
+
+// htmlScript is the whole script, as one text of which the page's policy names the hash.
+func htmlScript() string { return htmlWords + htmlView + htmlCards + htmlList + htmlTables + htmlCode }
 
 // htmlReport writes the page as findings come, each pointing to its rule; the texts of the rules follow once, at the end.
 type htmlReport struct {
@@ -133,7 +144,7 @@ func allow(text string) string {
 
 func (h *htmlReport) Begin(v finding.Header) error {
 	h.data.Tool, h.data.StartedAt = v.Tool, v.StartedAt.UTC()
-	script := htmlWords + htmlCode
+	script := htmlScript()
 	lang := "en"
 	if h.data.Lang == "zh" {
 		lang = "zh-CN"

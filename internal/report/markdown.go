@@ -75,7 +75,7 @@ func (m *markdown) End(_ time.Time, target finding.Target, s finding.Stats) erro
 		m.put("## %s\n", w.notScanned)
 		for i, g := range m.notScanned {
 			if i == shownReasons || m.buf.Len() > markdownMost {
-				m.put("- … %s", fmt.Sprintf(w.others, len(m.notScanned)-i))
+				m.put("- "+w.cut, len(m.notScanned)-i)
 				break
 			}
 			m.put("- %s", markdownText(g.line(w)))
@@ -86,7 +86,7 @@ func (m *markdown) End(_ time.Time, target finding.Target, s finding.Stats) erro
 		m.put("## "+w.suppressed+"\n", sum)
 		for i, g := range grounds {
 			if i == shownReasons || m.buf.Len() > markdownMost {
-				m.put("- … %s", fmt.Sprintf(w.others, len(grounds)-i))
+				m.put("- "+w.cut, len(grounds)-i)
 				break
 			}
 			m.put("- %d: %s", m.suppressed[g], markdownText(g))

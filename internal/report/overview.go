@@ -120,7 +120,7 @@ func (o *overview) gaps() []*gap { return o.notScanned[:min(len(o.notScanned), s
 func (g *gap) line(w words) string {
 	targets := strings.Join(g.targets, ", ")
 	if n := g.total - len(g.targets); n > 0 {
-		targets += " " + fmt.Sprintf(w.others, n)
+		targets += fmt.Sprintf(w.others, n)
 	}
 	return plain(fmt.Sprintf("%s: %s: %s (%s)", targets, g.what, g.reason, g.code))
 }

@@ -59,8 +59,8 @@ func render(t testing.TB, form string, data []byte, o Options) []byte {
 func stored(form string, out []byte) string {
 	s := string(out)
 	if form == "html" {
-		script := htmlWords + htmlCode
-		for _, part := range [][2]string{{htmlStyle, "(page.css)"}, {script, "(words.js page.js)"}, {allow(htmlStyle), "(hash)"}, {allow(script), "(hash)"}} {
+		script := htmlScript()
+		for _, part := range [][2]string{{htmlStyle, "(page.css)"}, {script, "(script)"}, {allow(htmlStyle), "(hash)"}, {allow(script), "(hash)"}} {
 			s = strings.ReplaceAll(s, part[0], part[1])
 		}
 	}

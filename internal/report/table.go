@@ -257,7 +257,7 @@ func (t *tableReport) told() {
 		t.put(2, span{text: "- "}, span{text: clip(g.line(t.words), longest)})
 	}
 	if n := len(t.notScanned) - shownReasons; n > 0 {
-		t.put(2, span{}, span{text: "… " + fmt.Sprintf(t.words.others, n)})
+		t.put(2, span{}, span{text: fmt.Sprintf(t.words.cut, n)})
 	}
 	t.blank()
 }
@@ -272,7 +272,7 @@ func (t *tableReport) totals(target finding.Target, s finding.Stats) {
 		t.put(0, span{}, span{text: fmt.Sprintf(t.words.suppressed, sum)})
 		for i, k := range keys {
 			if i == shownReasons {
-				t.put(2, span{}, span{text: "… " + fmt.Sprintf(t.words.others, len(keys)-i)})
+				t.put(2, span{}, span{text: fmt.Sprintf(t.words.cut, len(keys)-i)})
 				break
 			}
 			t.put(2, span{text: strconv.Itoa(t.suppressed[k]) + "  "}, span{text: clip(plain(k), longest)})

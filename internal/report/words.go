@@ -17,7 +17,8 @@ type words struct {
 	findings      string
 	fix           string
 	more          string // count, rule
-	others        string // count; behind a list that was cut
+	others        string // count; behind a few names
+	cut           string // count; in place of the rest of a list
 	components    string
 	because       string
 	compliance    string
@@ -48,7 +49,7 @@ var chinese = words{
 	risk: map[string]string{"control-plane": "控制平面", "access-control": "访问控制", "key-management": "密钥管理", "network": "网络",
 		"workload": "工作负载", "node-escape": "节点逃逸", "image": "镜像", "supply-chain": "供应链"},
 	risks: "风险类型", rulesPassed: "通过率", findings: "风险项",
-	fix: "修复：", more: "……另有 %d 处（用 --only %s -o json 查看全部）", others: "等，另有 %d 项", components: "核心组件",
+	fix: "修复：", more: "……另有 %d 处（用 --only %s -o json 查看全部）", others: "，另有 %d 项", cut: "……另有 %d 项", components: "核心组件",
 	because: "无法扫描，因为：", compliance: "合规", framework: "框架", score: "得分", notScanned: "未扫描", suppressed: "已抑制：%d 项",
 	moreRules: "另有 %d 条规则存在风险项，完整结果见其他格式的报告。", clusterWide: "集群级", clean: "已用 %[2]d 条规则检查 %[1]d 个对象",
 	failed: func(n int) string { return fmt.Sprintf("%d 个风险项", n) },
@@ -65,7 +66,7 @@ var english = words{
 	risk: map[string]string{"control-plane": "Control plane", "access-control": "Access control", "key-management": "Key management", "network": "Network",
 		"workload": "Workload", "node-escape": "Node escape", "image": "Image", "supply-chain": "Supply chain"},
 	risks: "Risk type", rulesPassed: "Rules passed", findings: "Findings",
-	fix: "Fix:", more: "... and %d more (all of them: --only %s -o json)", others: "and %d more", components: "Core components",
+	fix: "Fix:", more: "... and %d more (all of them: --only %s -o json)", others: " and %d more", cut: "... and %d more", components: "Core components",
 	because: "cannot be scanned because ", compliance: "Compliance", framework: "Framework", score: "Score", notScanned: "Not scanned",
 	suppressed: "Suppressed: %d", moreRules: "%d more rules have findings; the other forms of report hold all of them.", clusterWide: "cluster-wide",
 	clean:  "%d objects checked by %d rules",
