@@ -132,35 +132,45 @@ func ruleShow(s streams) *cobra.Command {
 	return cmd
 }
 
+// ruleLabels name the parts of a rule in both languages, padded to one width.
+var ruleLabels = map[string][]string{
+	"en": {"severity", "risk    ", "why     ", "fix     ", "looks at", "missing ", "good    ", "params  ", "also    ", "clause  ", "see     "},
+	"zh": {"级别    ", "风险类型", "原因    ", "修复    ", "检查对象", "字段缺失", "合规条件", "参数    ", "其他编号", "合规条款", "参考    "},
+}
+
 func showRule(s streams, r *rule.Rule, lang string) {
-	p := func(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
-	p("%s  %s  %s", r.ID, r.Name, r.Title.In(lang))
-	p("  severity  %s", r.Severity)
-	p("  risk      %s", r.Risk)
-	if lang == "zh" {
-		p("  原因      %s", r.Why.ZH)
-		p("  修复      %s", r.Fix.ZH)
-	} else {
-		p("  why       %s", r.Why.EN)
-		p("  fix       %s", r.Fix.EN)
+	if lang != "zh" {
+		lang = "en"
 	}
+	labels := ruleLabels[lang]
+	line := func(label int, format string, args ...any) {
+		fmt.Fprintf(s.out, "  "+labels[label]+"  "+format+"\n", args...)
+	}
+	fmt.Fprintf(s.out, "%s  %s  %s\n", r.ID, r.Name, r.Title.In(lang))
+	line(0, "%s", r.Severity)
+	line(1, "%s", r.Risk)
+	line(2, "%s", r.Why.In(lang))
+	line(3, "%s", r.Fix.In(lang))
 	if v := r.Validate; v != nil {
-		p("  looks at  %s", strings.Join(append(slices.Clone(r.Match.Kinds), r.Match.Components...), ", "))
-		p("  missing   a missing field counts as %s", r.Missing)
-		p("  good      %s", strings.ReplaceAll(strings.TrimSpace(v.Expression), "\n", "\n            "))
+		line(4, "%s", strings.Join(append(slices.Clone(r.Match.Kinds), r.Match.Components...), ", "))
+		missing := map[string]finding.Text{"pass": {EN: "a missing field passes", ZH: "字段缺失视为合规"},
+			"fail": {EN: "a missing field fails", ZH: "字段缺失视为不合规"}}[r.Missing]
+		line(5, "%s", missing.In(lang))
+		line(6, "%s", strings.ReplaceAll(strings.TrimSpace(v.Expression), "\n", "\n            "))
 	}
 	if len(r.Params) > 0 {
-		data, _ := json.Marshal(r.Params)
-		p("  params    %s", data)
+		if data, err := json.Marshal(r.Params); err == nil {
+			line(7, "%s", data)
+		}
 	}
 	for _, a := range r.AliasList() {
-		p("  also      %s", a)
+		line(8, "%s", a)
 	}
 	for _, c := range r.Clauses() {
-		p("  clause    %s %s", c.Framework, c.Clause)
+		line(9, "%s %s", c.Framework, c.Clause)
 	}
 	for _, ref := range r.References {
-		p("  see       %s", ref)
+		line(10, "%s", ref)
 	}
 }
 
