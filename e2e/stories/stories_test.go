@@ -281,7 +281,7 @@ func TestSnapshotOfAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := run(t, "/nonexistent", "scan", "cluster", "--snapshot", dir)
-	if out.code != 0 || strings.Contains(out.stdout, "\x1b") || !strings.Contains(out.stdout, "x]0;owned") {
+	if out.code != 0 || strings.Contains(out.stdout, "\x1b") || !strings.Contains(out.stdout, `x\x1b]0;owned`) {
 		t.Errorf("exit code %d\n%q", out.code, out.stdout)
 	}
 }
