@@ -36,6 +36,8 @@ func StallAfter(n int64) Fault {
 			select {
 			case <-healed:
 			case <-r.Context().Done():
+				// A client says goodbye before it stops reading: what is sent now might still reach it.
+				panic(http.ErrAbortHandler)
 			}
 		}}, r)
 	}

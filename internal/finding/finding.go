@@ -51,19 +51,54 @@ type Finding struct {
 	Message     Text `json:"-"`
 	Remediation Text `json:"-"`
 
-	References  []string     `json:"references,omitempty"`
-	Resource    Resource     `json:"resource"`
-	Evidence    []Evidence   `json:"evidence,omitempty"`
-	Compliance  []ClauseRef  `json:"compliance,omitempty"`
-	Priority    *Priority    `json:"priority,omitempty"`
-	Status      Status       `json:"status"`
-	Suppression *Suppression `json:"suppression,omitempty"`
+	References []string   `json:"references,omitempty"`
+	Resource   Resource   `json:"resource"`
+	Evidence   []Evidence `json:"evidence,omitempty"`
+	// Vulnerability is set on findings of kind Vulnerability and Emergency.
+	Vulnerability *Vulnerable  `json:"vulnerability,omitempty"`
+	Compliance    []ClauseRef  `json:"compliance,omitempty"`
+	Priority      *Priority    `json:"priority,omitempty"`
+	Status        Status       `json:"status"`
+	Suppression   *Suppression `json:"suppression,omitempty"`
 	// Mitigations say what already stands against the finding, such as a PodSecurity admission level that would refuse
 	// the object today. Growth of the v1 document.
 	Mitigations []Text `json:"-"`
 	// Snippet is the offending text of an IaC file, with the line number of its first line.
 	Snippet *Snippet `json:"snippet,omitempty"`
 }
+
+// Vulnerable says which package has which vulnerability.
+type Vulnerable struct {
+	ID            string   `json:"id"`
+	Aliases       []string `json:"aliases,omitempty"`
+	Package       string   `json:"package"`
+	Version       string   `json:"version"`
+	FixedVersion  string   `json:"fixedVersion,omitempty"`
+	PURL          string   `json:"purl,omitempty"`
+	Type          string   `json:"type"` // system, application or binary
+	Advisory      string   `json:"advisory,omitempty"`
+	Source        string   `json:"source"` // feed
+	State         string   `json:"state"`  // fixed, affected, will-not-fix, deferred, under-investigation, end-of-life
+	EvidenceClass string   `json:"evidenceClass"`
+	CVSS          float64  `json:"cvss,omitempty"`
+	EPSS          float64  `json:"epss,omitempty"`
+	KEV           bool     `json:"kev,omitempty"`
+	// Growth of the v1 document.
+	Vector       string   `json:"vector,omitempty"`       // CVSS vector
+	Path         string   `json:"path,omitempty"`         // file of the package in the image
+	Owner        string   `json:"owner,omitempty"`        // system package that owns the file
+	Subscription string   `json:"subscription,omitempty"` // the fix is for subscribers: ESM, LTSS, EUS
+	Symbols      string   `json:"symbols,omitempty"`      // Go: "linked", "not-linked" or "" when unknown
+	Notes        []string `json:"notes,omitempty"`        // what else to know: "fixed by changelog", "needs the module x"
+}
+
+// The evidence classes.
+const (
+	EvidenceVendor    = "vendor"    // the system's or product's own vendor says so
+	EvidenceUpstream  = "upstream"  // an ecosystem's or component's advisory
+	EvidenceChangelog = "changelog" // the package's changelog
+	EvidenceInferred  = "inferred"  // by a related distribution or a CPE
+)
 
 // Resource says what a finding is about. For files, File, Line and Column are set; for live objects the object names.
 type Resource struct {
@@ -81,6 +116,28 @@ type Resource struct {
 	Line       int    `json:"line,omitempty"`
 	Column     int    `json:"column,omitempty"`
 	Owner      *Owner `json:"owner,omitempty"`
+	// Workloads are the containers that run the image which the finding is about. Growth of the v1 document.
+	Workloads []WorkloadRef `json:"workloads,omitempty"`
+}
+
+// WorkloadRef names a container of a workload.
+type WorkloadRef struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Container string `json:"container,omitempty"`
+}
+
+// String returns "Deployment shop/till container web".
+func (w WorkloadRef) String() string {
+	s := w.Kind + " " + w.Name
+	if w.Namespace != "" {
+		s = w.Kind + " " + w.Namespace + "/" + w.Name
+	}
+	if w.Container != "" {
+		s += " container " + w.Container
+	}
+	return s
 }
 
 // Owner is the top controller of a resource that is judged apart from it.

@@ -51,11 +51,21 @@ const (
 	csvFingerprint
 	csvSuppressedBy
 	csvReason
+	csvImage
+	csvDigest
+	csvPackage
+	csvVersion
+	csvFixed
+	csvCVSS
+	csvEPSS
+	csvKEV
+	csvScore
 	csvWidth
 )
 
 var csvColumns = []string{"record", "severity", "status", "rule", "ruleId", "risk", "kind", "cluster", "namespace", "resourceKind", "name", "container",
-	"file", "line", "column", "title", "message", "path", "found", "want", "remediation", "references", "fingerprint", "suppressedBy", "reason"}
+	"file", "line", "column", "title", "message", "path", "found", "want", "remediation", "references", "fingerprint", "suppressedBy", "reason",
+	"image", "digest", "package", "version", "fixedVersion", "cvss", "epss", "kev", "priority"}
 
 func (c *csvReport) Begin(finding.Header) error {
 	if _, err := io.WriteString(c.raw, "\ufeff"); err != nil {
@@ -101,7 +111,22 @@ func (c *csvReport) Finding(f *finding.Finding) error {
 	if s := f.Suppression; s != nil {
 		row[csvSuppressedBy], row[csvReason] = s.By, s.Reason
 	}
+	row[csvImage], row[csvDigest] = r.Image, r.Digest
+	if v := f.Vulnerability; v != nil {
+		row[csvPackage], row[csvVersion], row[csvFixed], row[csvKEV] = v.Package, v.Version, v.FixedVersion, strconv.FormatBool(v.KEV)
+		row[csvCVSS], row[csvEPSS] = decimal(v.CVSS), decimal(v.EPSS)
+	}
+	if f.Priority != nil {
+		row[csvScore] = strconv.Itoa(f.Priority.Score)
+	}
 	return c.row(row)
+}
+
+func decimal(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 // compact is a value on one line: text as it is, the rest as JSON.

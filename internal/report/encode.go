@@ -83,6 +83,13 @@ func (e *encoder) members(b []byte, f *finding.Finding) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Vulnerability != nil {
+		v, err := marshal(f.Vulnerability)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"vulnerability":`...), v...)
+	}
 	b = append(b, r.complianceJSON...)
 	if p := f.Priority; p != nil {
 		b = strconv.AppendInt(append(b, `,"priority":{"score":`...), int64(p.Score), 10)
@@ -143,6 +150,20 @@ func appendResource(b []byte, r *finding.Resource) []byte {
 	if o := r.Owner; o != nil {
 		b = appendString(append(b, `,"owner":{"kind":`...), o.Kind)
 		b = append(appendString(append(b, `,"name":`...), o.Name), '}')
+	}
+	for i, w := range r.Workloads {
+		if i == 0 {
+			b = append(b, `,"workloads":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"kind":`...), w.Kind)
+		b = appendMember(b, `,"namespace":`, w.Namespace)
+		b = appendString(append(b, `,"name":`...), w.Name)
+		b = append(appendMember(b, `,"container":`, w.Container), '}')
+	}
+	if len(r.Workloads) > 0 {
+		b = append(b, ']')
 	}
 	if len(b) == start {
 		return append(b, "{}"...)

@@ -85,6 +85,7 @@ type htmlFinding struct {
 	Mitigations []finding.Text       `json:"mitigations,omitempty"`
 	Snippet     *finding.Snippet     `json:"snippet,omitempty"`
 	Suppression *finding.Suppression `json:"suppression,omitempty"`
+	Vulnerable  *finding.Vulnerable  `json:"vulnerability,omitempty"`
 }
 
 // htmlEvidence has values as they are shown: a browser would round large numbers.
@@ -165,7 +166,7 @@ func (h *htmlReport) Finding(f *finding.Finding) error {
 		h.rules[f.Rule] = i
 		h.data.Rules = append(h.data.Rules, &htmlRule{f.Rule, f.RuleID, f.Risk, f.Title, f.Remediation, webLinks(f.References), f.Aliases, f.Compliance})
 	}
-	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(f.Evidence), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression}
+	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(f.Evidence), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression, f.Vulnerability}
 	if !slices.Equal(f.Compliance, h.data.Rules[i].Clauses) {
 		v.Clauses = &f.Compliance
 	}

@@ -94,6 +94,13 @@ func (j *junit) Finding(f *finding.Finding) error {
 	if r.Container != "" {
 		name += plain(" " + r.Container)
 	}
+	suite := plain(r.File)
+	if v := f.Vulnerability; v != nil {
+		name += plain(" " + v.Package + " " + v.Version)
+	}
+	if r.Image != "" && r.Kind == "" {
+		suite = plain(r.Image)
+	}
 	c := junitCase{Name: name, Class: plain(f.Rule), File: plain(r.File), Line: r.Line}
 	if s := f.Suppression; s != nil {
 		c.Skipped = &junitDetail{Message: plain(strings.TrimSuffix(s.By+": "+s.Reason, ": "))}
@@ -107,7 +114,6 @@ func (j *junit) Finding(f *finding.Finding) error {
 		}
 		c.Failure = &junitDetail{Message: plain(f.Message.In(lang)), Type: string(f.Severity), Text: strings.Join(text, "\n")}
 	}
-	suite := plain(r.File)
 	if suite == "" {
 		suite = plain(r.Namespace)
 	}

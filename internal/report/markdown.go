@@ -71,6 +71,7 @@ func (m *markdown) End(_ time.Time, target finding.Target, s finding.Stats) erro
 		m.table(w.complianceHeader(), m.complianceRows())
 	}
 	m.rules()
+	m.vulnerable(target)
 	if len(m.notScanned) > 0 {
 		m.put("## %s\n", w.notScanned)
 		for i, g := range m.notScanned {

@@ -25,6 +25,7 @@ type overview struct {
 	frameworks []string
 	notScanned []*gap
 	gapOf      map[gapKey]*gap
+	packages   vulnerabilities
 }
 
 // ruleGroup is the open findings of one rule.
@@ -60,6 +61,13 @@ func (o *overview) Finding(f *finding.Finding) error {
 		o.suppressed[strings.TrimSuffix(s.By+": "+s.Reason, ": ")]++
 		return nil
 	}
+	o.counts[f.Severity]++
+	o.risks[f.Risk]++
+	o.total++
+	if f.Vulnerability != nil && f.Kind == finding.Vulnerability {
+		o.packages.add(f)
+		return nil
+	}
 	g := o.groups[f.Rule]
 	if g == nil {
 		g = &ruleGroup{severity: f.Severity}
@@ -73,9 +81,6 @@ func (o *overview) Finding(f *finding.Finding) error {
 		g.first = append(g.first, f)
 	}
 	g.total++
-	o.counts[f.Severity]++
-	o.risks[f.Risk]++
-	o.total++
 	return nil
 }
 
@@ -190,6 +195,9 @@ func (w words) complianceHeader() []string {
 func place(r finding.Resource) string {
 	if r.File == "" {
 		return plain(object(r))
+	}
+	if r.Image != "" && r.Kind == "" {
+		return plain(r.Image + ": " + r.File)
 	}
 	s := r.File
 	if r.Line > 0 {

@@ -253,6 +253,8 @@ func (s *sarifReport) appendLocation(b []byte, f *finding.Finding) []byte {
 	if r.File == "" {
 		line = 1
 		b = append(b, objectURI(r)+`"`...)
+	} else if r.Image != "" && r.Kind == "" {
+		b = append(b, "image/"+escapePath(r.Image)+"/"+escapePath(r.File)+`"`...)
 	} else {
 		uri := fileURI(r.File, s.dir)
 		b = append(b, uri+`"`...)

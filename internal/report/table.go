@@ -42,6 +42,7 @@ func (t *tableReport) End(_ time.Time, target finding.Target, s finding.Stats) e
 	for _, g := range t.order {
 		t.group(g)
 	}
+	t.vulnerable(target)
 	t.components(target)
 	if rows := t.riskRows(target); len(rows) > 0 {
 		t.columns([]string{t.words.risks, t.words.rulesPassed, t.words.findings}, rows)

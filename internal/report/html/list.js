@@ -1,5 +1,14 @@
 // The list of findings, by rule.
 
+const stateWords = {
+  fixed: "state-fixed",
+  affected: "state-affected",
+  "will-not-fix": "state-will-not-fix",
+  deferred: "state-deferred",
+  "under-investigation": "state-under-investigation",
+  "end-of-life": "state-end-of-life",
+};
+
 // link is the address of this page with one rule or finding in it and no filter that could hide it.
 const link = (target) => location.href.split("#")[0] + "#" + new URLSearchParams(target);
 async function copy(text, from) {
@@ -31,6 +40,7 @@ function detail(f) {
 function item(f) {
   const o = f.resource,
     s = f.suppression,
+    v = f.vulnerability || {},
     message = detail(f);
   const news = (e) => ![e.path, e.found ?? "", e.want ?? ""].every((v) => message.includes(v)); // what the message does not say
   const facts = [
@@ -39,6 +49,15 @@ function item(f) {
     ["node", o.node],
     ["imageRef", o.image],
     ["kind", severalKinds && f.kind && t(f.kind)],
+    ["package", v.package && `${v.package} ${v.version}`],
+    ["fixedIn", v.fixedVersion],
+    ["state", stateWords[v.state] && t(stateWords[v.state])],
+    ["CVSS", v.cvss],
+    ["EPSS", v.epss],
+    ["exploited", v.kev && t("yes")],
+    ["advisory", v.advisory],
+    ["path", v.path],
+    ["workloads", o.workloads && o.workloads.map((w) => `${w.kind} ${w.namespace ? w.namespace + "/" : ""}${w.name}`).join(", ")],
     ["priority", f.priority && [f.priority.score, ...(f.priority.reasons || [])].join(", ")],
   ].filter(([, v]) => v);
   return el(
