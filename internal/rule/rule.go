@@ -335,7 +335,8 @@ func (r *Rule) flatten() {
 // SingleObject reports whether the rule judges one Kubernetes object alone, so that admission engines can run it.
 func (r *Rule) SingleObject() bool {
 	v := r.Validate
-	return v != nil && r.RunsOn("cluster") && (v.Over == "container" || v.Over == "pod" || v.Over == "object") && !slices.Contains(r.Match.Kinds, "Dockerfile")
+	ours := func(kind string) bool { return kind == "Dockerfile" || strings.HasSuffix(kind, ".stockade.dev") } // no API server has these
+	return v != nil && r.RunsOn("cluster") && (v.Over == "container" || v.Over == "pod" || v.Over == "object") && !slices.ContainsFunc(r.Match.Kinds, ours)
 }
 
 // ReadParams overrides parameters from a YAML file {rule name or id: {parameter: value}}. A file that is not there
