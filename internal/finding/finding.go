@@ -206,7 +206,7 @@ const (
 // Managed control planes, kinds that Stockade does not know and what the user left out are told but are no failure.
 func (c Code) Blocking() bool {
 	switch c {
-	case Forbidden, Unreachable, Limit, Broken:
+	case Forbidden, Unreachable, Limit, Broken, NoAdvisoryData:
 		return true
 	}
 	return false
@@ -286,6 +286,7 @@ type Target struct {
 	Version      string         `json:"version,omitempty"`
 	Distribution string         `json:"distribution,omitempty"`
 	Managed      bool           `json:"managed,omitempty"`
+	OS           string         `json:"os,omitempty"`     // of an image or a node: "Debian 12". Growth of the v1 document.
 	Counts       map[string]int `json:"counts,omitempty"` // objects by Kind
 	Components   []Component    `json:"components,omitempty"`
 	// Scores is the share of rules without an open finding, in percent, by risk type, of the rules that had something to
@@ -302,6 +303,9 @@ type Component struct {
 	Image      string `json:"image,omitempty"`
 	Version    string `json:"version,omitempty"`
 	NotScanned string `json:"notScanned,omitempty"` // "not a container", ...
+	// Open vulnerabilities of its image by severity, of system packages and of applications apart. Growth of the v1 document.
+	System      map[Severity]int `json:"system,omitempty"`
+	Application map[Severity]int `json:"application,omitempty"`
 }
 
 // Stats close a stream.

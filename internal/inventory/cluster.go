@@ -76,7 +76,7 @@ type Container struct {
 	Type       string
 	Path       string // within the object of the workload
 	Image      string
-	Digest     string // as running, "sha256:..."; "" when unknown
+	Digests    []string // as running, "sha256:...", sorted: pods of one workload may run several of a moved tag; none when unknown
 	Privileged bool
 	RunAsUser  *int64
 	CapAdd     []string

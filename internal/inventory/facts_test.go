@@ -123,10 +123,10 @@ func TestAddWorkload(t *testing.T) {
 	if len(c.Workloads) != 1 || w.Pods != 2 || !slices.Equal(w.Nodes, []string{"n1", "n2"}) || w.Replicas != 3 {
 		t.Errorf("%d workloads, %+v", len(c.Workloads), w)
 	}
-	if d := w.container("web").Digest; d != "sha256:9999" {
-		t.Errorf("digest %q", d)
+	if d := w.container("web").Digests; !slices.Equal(d, []string{"sha256:9999", "sha256:aaaa"}) {
+		t.Errorf("digests %q", d)
 	}
-	if d := w.container("istio-proxy").Digest; d != "" {
+	if d := w.container("istio-proxy").Digests; d != nil {
 		t.Errorf("a configuration digest was taken for a manifest digest: %q", d)
 	}
 	if c.Workload(Ref{"apps/v1", "ReplicaSet", "shop", "web-5d4f"}) != w {
@@ -161,7 +161,7 @@ func TestAddOrder(t *testing.T) {
 		}
 		w := c.Workloads[0]
 		if len(c.Workloads) != 1 || w.Path != "spec.template" || w.Replicas != 3 || w.Pods != 1 || w.ServiceAccount != "web" ||
-			w.container("web").Digest != "sha256:aaaa" || len(w.Volumes) != 4 {
+			!slices.Equal(w.container("web").Digests, []string{"sha256:aaaa"}) || len(w.Volumes) != 4 {
 			t.Errorf("%v: %d workloads, %+v", order, len(c.Workloads), w)
 		}
 	}

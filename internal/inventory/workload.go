@@ -61,7 +61,9 @@ func (w *Workload) settle(top *Workload) (extra []string) {
 	for i := range w.Containers {
 		c := &w.Containers[i]
 		if j := slices.IndexFunc(seen, func(s Container) bool { return s.Name == c.Name }); j >= 0 {
-			c.Digest = seen[j].Digest
+			if len(seen[j].Digests) > 0 {
+				c.Digests = seen[j].Digests
+			}
 		} else {
 			extra = append(extra, c.Name)
 		}
@@ -100,9 +102,10 @@ func (w *Workload) addPod(o *Object) {
 				continue
 			}
 			c := w.container(Str(m, "name"))
-			// Pods of one workload may run different digests of a moved tag: the smallest is named, whatever the order.
-			if d := ImageDigest(Str(m, "imageID")); c != nil && d != "" && (c.Digest == "" || d < c.Digest) {
-				c.Digest = d
+			if d := ImageDigest(Str(m, "imageID")); c != nil && d != "" {
+				if i, known := slices.BinarySearch(c.Digests, d); !known {
+					c.Digests = slices.Insert(c.Digests, i, d)
+				}
 			}
 		}
 	}
@@ -129,7 +132,7 @@ func newContainer(podSpec map[string]any, ref ContainerRef) Container {
 		c.RunAsUser = &uid
 	}
 	if i := strings.LastIndex(c.Image, "@sha256:"); i >= 0 {
-		c.Digest = c.Image[i+1:]
+		c.Digests = []string{c.Image[i+1:]}
 	}
 	for _, v := range List(m, "ports") {
 		p, ok := v.(map[string]any)

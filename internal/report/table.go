@@ -147,6 +147,8 @@ func (t *tableReport) components(target finding.Target) {
 		state := c.Workload
 		if c.NotScanned != "" {
 			state = t.words.because + c.NotScanned
+		} else if found := countsOf(t.words, map[string]map[finding.Severity]int{"system": c.System, "application": c.Application}); found != "" {
+			state += "; " + found
 		}
 		rows = append(rows, []string{plain(c.Group), plain(c.Name), plain(c.Version), clip(plain(state), longest)})
 	}

@@ -127,11 +127,13 @@ func (v *vulnerabilities) settle(target finding.Target) {
 var vulnTypes = []string{"system", "application", "binary"}
 
 // summary is the counts by type in words.
-func (g *imageGroup) summary(w words) string {
+func (g *imageGroup) summary(w words) string { return countsOf(w, g.counts) }
+
+func countsOf(w words, all map[string]map[finding.Severity]int) string {
 	var parts []string
 	for _, kind := range vulnTypes {
-		by := g.counts[kind]
-		if by == nil {
+		by := all[kind]
+		if len(by) == 0 {
 			continue
 		}
 		var counts []string

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"stockade.dev/stockade/internal/finding"
+	"stockade.dev/stockade/internal/vex"
 )
 
 // Filter decides what becomes of each finding before it is reported.
@@ -18,6 +19,7 @@ type Filter struct {
 	Kinds      []finding.Kind   // only these; empty is all
 	Baseline   map[string]bool  // fingerprints that were there before: kept, but suppressed
 	Exceptions []Exception
+	VEX        *vex.Set // producers' statements; may be nil
 }
 
 // Exception accepts findings until a date. Every field that is set must match; patterns are those of path.Match.
@@ -113,6 +115,10 @@ func (f Filter) Apply(v *finding.Finding, now time.Time) bool {
 		}
 	}
 	if v.Status == finding.Suppressed {
+		return true
+	}
+	if s := f.VEX.Suppress(v); s != nil {
+		v.Status, v.Suppression = finding.Suppressed, s
 		return true
 	}
 	for i := range f.Exceptions {

@@ -222,7 +222,9 @@ func (r *run) untold() {
 	if r.cfg.Header.Target.Kind == "cluster" {
 		r.told = append(r.told, r.gaps()...)
 	}
-	r.stats.Images = len(r.images)
+	if r.cfg.Software == nil {
+		r.stats.Images = len(r.images)
+	}
 	for _, n := range r.told {
 		if n.Code.Blocking() {
 			r.summary.Partial++
@@ -248,10 +250,6 @@ func (r *run) gaps() []finding.NotScanned {
 			n.Code, n.Reason = finding.Managed, "not applicable: the control plane is run by the provider ("+r.cluster.Distribution+")"
 		}
 		out = append(out, n)
-	}
-	if n := len(r.images); n > 0 {
-		out = append(out, finding.NotScanned{Target: name, What: fmt.Sprintf("the contents of %d images", n), Code: finding.Unsupported,
-			Reason: "this version judges configuration; it does not open images for vulnerabilities, secrets or malware"})
 	}
 	if !seen["node"] {
 		out = append(out, finding.NotScanned{Target: name, What: "node files, kubelet settings and processes", Code: finding.Skipped,

@@ -37,6 +37,7 @@ type Config struct {
 	Analyzers  []analyze.Analyzer
 	Frameworks []*compliance.Framework      // judged and reported; none by default
 	Judge      Judge                        // may be nil
+	Software   *Software                    // how to look into images; nil: they are left out
 	Header     finding.Header               // tool, target and start time
 	Info       func() inventory.ClusterInfo // of a live cluster or snapshot, asked when the stream has ended; may be nil
 	Filter     Filter                       // what becomes of each finding
@@ -75,6 +76,10 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	r.describe()
 	r.components()
 	r.analyze()
+	r.software(ctx)
+	if s := cfg.Software; s != nil && cfg.Header.Target.Kind != "cluster" && len(s.Asked) > 0 && r.unread == len(s.Asked) {
+		return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, r.lastErr)
+	}
 	r.clauses()
 	r.untold()
 	r.score()
@@ -115,6 +120,8 @@ type run struct {
 	told      []finding.NotScanned
 	ordinals  map[ordinalKey]int
 	images    map[string]bool
+	unread    int // images that could not be read
+	lastErr   error
 	counts    map[string]int    // objects by Kind
 	kinds     map[string]bool   // "Kind.group" of what was read
 	denied    map[string]string // see task
