@@ -4,6 +4,7 @@ import (
 	"sort"
 	"strings"
 
+	"stockade.dev/stockade/internal/credential"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
 )
@@ -19,10 +20,10 @@ var leakAnalyzers = []Analyzer{
 }
 
 // leakProblem is a finding of a credential. Item is the name it stands under, which a new value does not change.
-func leakProblem(o *inventory.Object, container, item, path string, l leak) Problem {
+func leakProblem(o *inventory.Object, container, item, path string, l credential.Leak) Problem {
 	p := atObject(o)
 	p.Container, p.Item = container, item
-	p.Evidence = []finding.Evidence{{Path: path, Found: l.redacted, Want: "a reference to a Secret"}}
+	p.Evidence = []finding.Evidence{{Path: path, Found: l.Redacted, Want: "a reference to a Secret"}}
 	return p
 }
 
@@ -34,9 +35,9 @@ func secretInEnv(_ *Context, o *inventory.Object, report func(Problem)) {
 			if value == "" {
 				continue
 			}
-			if l, found := secrets.find(name, value); found {
+			if l, found := credential.Find(name, value); found {
 				p := leakProblem(o, c.Name, name, inventory.JoinIndex(inventory.JoinKey(c.Path, "env"), i)+".value", l)
-				p.Message = say("container %s has a secret in environment variable %s (%s): %s", "容器 %s 的环境变量 %s 中有明文密钥（%s）：%s", c.Name, name, l.kind, l.redacted)
+				p.Message = say("container %s has a secret in environment variable %s (%s): %s", "容器 %s 的环境变量 %s 中有明文密钥（%s）：%s", c.Name, name, l.Kind, l.Redacted)
 				report(p)
 			}
 		}
@@ -59,7 +60,7 @@ func secretInArgs(_ *Context, o *inventory.Object, report func(Problem)) {
 					continue
 				}
 				p := leakProblem(o, c.Name, key+" "+name, inventory.JoinIndex(inventory.JoinKey(c.Path, key), i+at), l)
-				p.Message = say("container %s has a secret in its %s (%s): %s", "容器 %s 的 %s 中有明文密钥（%s）：%s", c.Name, key, l.kind, l.redacted)
+				p.Message = say("container %s has a secret in its %s (%s): %s", "容器 %s 的 %s 中有明文密钥（%s）：%s", c.Name, key, l.Kind, l.Redacted)
 				report(p)
 			}
 		}
@@ -67,78 +68,39 @@ func secretInArgs(_ *Context, o *inventory.Object, report func(Problem)) {
 }
 
 // inArg looks at one argument and, for a flag whose value stands apart, at the next; at is 1 when that one has it.
-func inArg(word, next string) (name string, l leak, at int, found bool) {
+func inArg(word, next string) (name string, l credential.Leak, at int, found bool) {
 	flag, isFlag := strings.CutPrefix(word, "-")
 	flag = strings.TrimLeft(flag, "-")
 	if isFlag && !strings.ContainsAny(flag, "= \n") {
-		if secretByName(flag) != "" && !strings.HasPrefix(next, "-") {
-			l, found = secrets.find(flag, next)
+		if credential.Named(flag) != "" && !strings.HasPrefix(next, "-") {
+			l, found = credential.Find(flag, next)
 		}
 		return flag, l, 1, found
 	}
 	for _, field := range strings.Fields(word) {
 		key, value, ok := strings.Cut(strings.TrimLeft(field, "-"), "=")
 		if ok && key != "" {
-			if l, found = secrets.find(key, strings.Trim(value, `"';`)); found {
+			if l, found = credential.Find(key, strings.Trim(value, `"';`)); found {
 				return key, l, 0, true
 			}
 		}
 	}
-	l, found = secrets.find("", word)
-	return l.kind, l, 0, found
+	l, found = credential.Find("", word)
+	return l.Kind, l, 0, found
 }
 
 func secretInConfigMap(_ *Context, o *inventory.Object, report func(Problem)) {
 	data := inventory.Map(o.Content, "data")
 	for _, key := range sortedKeys(data) {
 		value, _ := data[key].(string)
-		name, l, found := inText(key, value)
+		name, l, found := credential.InText(key, value)
 		if !found {
 			continue
 		}
 		p := leakProblem(o, "", key+" "+name, inventory.JoinKey("data", key), l)
-		p.Message = say("%s has a secret under key %s (%s): %s", "%s 的键 %s 中有明文密钥（%s）：%s", o.Ref(), key, l.kind, l.redacted)
+		p.Message = say("%s has a secret under key %s (%s): %s", "%s 的键 %s 中有明文密钥（%s）：%s", o.Ref(), key, l.Kind, l.Redacted)
 		report(p)
 	}
-}
-
-// inText looks at a value, and line by line at one that is a file: properties, YAML, JSON, shell.
-func inText(key, value string) (name string, l leak, found bool) {
-	if !strings.Contains(value, "\n") {
-		l, found = secrets.find(key, value)
-		return key, l, found
-	}
-	if m := privateKey.FindString(value); m != "" {
-		return "private key", leak{"private key", m + "****"}, true
-	}
-	for line := range strings.SplitSeq(value[:min(len(value), maxText)], "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || strings.HasPrefix(line, "//") || strings.HasPrefix(line, ";") || len(line) > 4096 {
-			continue
-		}
-		name, value := assignment(line)
-		if l, found = secrets.find(name, value); found {
-			return name, l, true
-		}
-	}
-	return "", leak{}, false
-}
-
-// assignment splits a line of a configuration file into name and value; without one the whole line is the value.
-func assignment(line string) (name, value string) {
-	i := strings.IndexAny(line, "=:")
-	if i <= 0 || i > 100 {
-		return "", line
-	}
-	name = strings.Trim(strings.TrimPrefix(strings.TrimSpace(line[:i]), "export "), `"' -`)
-	if name == "" || strings.ContainsAny(name, " \t(){}<>/") {
-		return "", line
-	}
-	value = strings.TrimSuffix(strings.TrimSpace(line[i+1:]), ",")
-	if j := strings.Index(value, " #"); j > 0 {
-		value = strings.TrimSpace(value[:j])
-	}
-	return name, strings.Trim(value, `"'`)
 }
 
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
@@ -151,12 +113,12 @@ func secretInAnnotation(_ *Context, o *inventory.Object, report func(Problem)) {
 			if key == lastApplied || strings.HasPrefix(key, "checksum/") || strings.HasSuffix(key, "-hash") || strings.HasSuffix(key, "checksum") || strings.HasSuffix(key, "digest") {
 				continue // a copy of what is judged where it stands, and hashes
 			}
-			_, l, found := inText(after(key, '/'), value)
+			_, l, found := credential.InText(after(key, '/'), value)
 			if !found {
 				continue
 			}
 			p := leakProblem(o, "", key, inventory.JoinKey(inventory.JoinKey(path, "annotations"), key), l)
-			p.Message = say("annotation %s of %s holds a secret (%s): %s", "%[2]s 的注解 %[1]s 中有密钥（%[3]s）：%[4]s", key, o.Ref(), l.kind, l.redacted)
+			p.Message = say("annotation %s of %s holds a secret (%s): %s", "%[2]s 的注解 %[1]s 中有密钥（%[3]s）：%[4]s", key, o.Ref(), l.Kind, l.Redacted)
 			report(p)
 		}
 	}

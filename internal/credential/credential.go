@@ -1,4 +1,6 @@
-package analyze
+// Package credential recognises credentials in values and texts: by the name they stand under, by their form, and by a library
+// of token patterns. What it returns holds no part of a secret that would help to use it.
+package credential
 
 import (
 	"io"
@@ -12,10 +14,10 @@ import (
 	"github.com/zricethezav/gitleaks/v8/logging"
 )
 
-// leak is a credential found in a value. It holds no part of the value that would help to use it.
-type leak struct {
-	kind     string // of the pattern: "aws-access-token"; "password by name", "credentials in a URL", "private key"
-	redacted string
+// Leak is a credential found in a value.
+type Leak struct {
+	Kind     string // of the pattern: "aws-access-token"; "password by name", "credentials in a URL", "private key"
+	Redacted string
 }
 
 // detector finds credentials in text. The pattern library costs some 30 ms to load, so that is done when the first value
@@ -25,47 +27,48 @@ type detector struct {
 	lib  *detect.Detector
 }
 
-var secrets detector
+var library detector
 
 // maxText bounds what is looked at of one value.
 const maxText = 1 << 20
 
-// find looks for credentials in a value that stands under a name. Names may be "" for free text.
-func (d *detector) find(name, value string) (leak, bool) {
+// Find looks for a credential in a value that stands under a name. Names may be "" for free text. It is safe for use by
+// several goroutines.
+func Find(name, value string) (Leak, bool) {
 	if len(value) > maxText {
 		value = value[:maxText]
 	}
 	trimmed := strings.TrimSpace(value)
 	if placeholder(trimmed) {
-		return leak{}, false
+		return Leak{}, false
 	}
 	if strings.Contains(trimmed, "PRIVATE KEY") {
 		if m := privateKey.FindString(trimmed); m != "" {
-			return leak{"private key", m + "****"}, true
+			return Leak{"private key", m + "****"}, true
 		}
 	}
 	if strings.Contains(trimmed, "://") && strings.Contains(trimmed, "@") {
 		if m := userInfo.FindStringSubmatch(trimmed); m != nil && !placeholder(m[2]) {
-			return leak{"credentials in a URL", m[1] + "****@"}, true
+			return Leak{"credentials in a URL", m[1] + "****@"}, true
 		}
 	}
-	secretName := secretByName(name)
+	secretName := Named(name)
 	if !strings.Contains(trimmed, "\n") && secretName != "" && literal(secretName, trimmed) {
-		return leak{secretName + " by name", redact(trimmed)}, true
+		return Leak{secretName + " by name", redact(trimmed)}, true
 	}
 	if strings.Contains(trimmed, "AKID") {
 		if m := tencentKey.FindString(trimmed); m != "" {
-			return leak{"tencent-secret-id", redact(m)}, true
+			return Leak{"tencent-secret-id", redact(m)}, true
 		}
 	}
 	if hasPrefix(trimmed) || randomLooking(trimmed) {
-		return d.match(name, trimmed)
+		return library.match(name, trimmed)
 	}
-	return leak{}, false
+	return Leak{}, false
 }
 
 // match asks the pattern library, line by line of what could be a credential.
-func (d *detector) match(name, value string) (leak, bool) {
+func (d *detector) match(name, value string) (Leak, bool) {
 	d.once.Do(func() {
 		logging.Logger = zerolog.New(io.Discard) // it warns about nothing that a user could act on
 		if lib, err := detect.NewDetectorDefaultConfig(); err == nil {
@@ -73,7 +76,7 @@ func (d *detector) match(name, value string) (leak, bool) {
 		}
 	})
 	if d.lib == nil {
-		return leak{}, false
+		return Leak{}, false
 	}
 	text := value
 	if name != "" {
@@ -81,12 +84,12 @@ func (d *detector) match(name, value string) (leak, bool) {
 	}
 	for _, f := range d.lib.DetectString(text) {
 		// The generic pattern takes any long word after "key" or "token": the name must speak for it.
-		if f.RuleID == "generic-api-key" && (secretByName(name) == "" || reference(name) || !random(f.Secret)) {
+		if f.RuleID == "generic-api-key" && (Named(name) == "" || reference(name) || !random(f.Secret)) {
 			continue
 		}
-		return leak{f.RuleID, redact(f.Secret)}, true
+		return Leak{f.RuleID, redact(f.Secret)}, true
 	}
-	return leak{}, false
+	return Leak{}, false
 }
 
 var (
@@ -117,8 +120,8 @@ var (
 		"_namespace", "_provider", "_audience", "_aud", "_region", "_version", "_field", "_env", "_var", "_user", "_username", "_mode", "_rotation", "_public_key"}
 )
 
-// secretByName says what kind of secret a name stands for; "" for none.
-func secretByName(name string) string {
+// Named says what kind of secret a name stands for, password or credential; "" for none.
+func Named(name string) string {
 	if name == "" || len(name) > 200 {
 		return ""
 	}
