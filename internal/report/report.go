@@ -35,6 +35,8 @@ var Forms = []Form{
 	{"html", newHTML},
 	{"csv", newCSV},
 	{"markdown", newMarkdown},
+	{"cyclonedx", newCycloneDX},
+	{"openvex", newOpenVEX},
 }
 
 // New returns the handler of a form.

@@ -280,10 +280,10 @@ func TestNothingBesides(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	if _, err := New("pdf", io.Discard, Options{}); err == nil || !strings.Contains(err.Error(), "csv, html, json, jsonl, junit, markdown, sarif, table") {
+	if _, err := New("pdf", io.Discard, Options{}); err == nil || !strings.Contains(err.Error(), "csv, cyclonedx, html, json, jsonl, junit, markdown, openvex, sarif, table") {
 		t.Errorf("error %v", err)
 	}
-	if got := strings.Join(Names(), " "); got != "table json jsonl sarif junit html csv markdown" {
+	if got := strings.Join(Names(), " "); got != "table json jsonl sarif junit html csv markdown cyclonedx openvex" {
 		t.Errorf("names %s", got)
 	}
 }
