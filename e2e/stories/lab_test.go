@@ -61,7 +61,7 @@ func run(t *testing.T, kubeconfig string, args ...string) output {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, stockade, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "LANG=C")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "LANG=C", "STOCKADE_DB=/nonexistent")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -83,7 +83,7 @@ type Row struct {
 	Versions []string `json:"versions,omitempty"` // vulnerable versions, exactly
 
 	Arches   []string      `json:"arches,omitempty"`   // only on these: x86_64, aarch64, ...; none is all
-	Module   string        `json:"module,omitempty"`   // "nodejs:12": only packages of this module stream
+	Module   string        `json:"module,omitempty"`   // "nodejs:12": only packages of this module stream; "?": of some module that the feed does not name, never packages outside modules
 	Flavor   string        `json:"flavor,omitempty"`   // "ksplice", "fips": fixed builds of a kind that compare only with their own
 	CPE      string        `json:"cpe,omitempty"`      // Red Hat: product the row is for; CPE rows: the criteria, CPE 2.3
 	Requires []Requirement `json:"requires,omitempty"` // all must hold beside (CPE "running on")

@@ -13,7 +13,7 @@ var streams = regexp.MustCompile(`^(?:` +
 	`sles \d+(?:\.\d)?|opensuse \d+\.\d|opensuse tumbleweed|` +
 	`openeuler \d\d\.\d\d(?:-LTS)?(?:-SP\d)?|` + // openeuler 22.03-LTS-SP1
 	`euleros 2\.0(?:-SP\d+)?|hce \d\.\d|ctyunos \S+|` + // euleros 2.0-SP9, ctyunos 23.01
-	`kylin V10(?:-SP\d)?|uos 20[ade]?(?:-\d{4}[a-z0-9]*)?|` + // kylin V10-SP1, uos 20e-1060
+	`kylin V\d\d(?:-SP\d(?:-\d{4})?)?|uos 20[acde]?(?:-\d{4}[a-z0-9]*)?|` + // kylin V10-SP1, kylin V10-SP3-2403, uos 20e-1060
 	`anolis \d+|tencentos \S+|opencloudos \S+|` +
 	// ecosystems
 	`maven|npm|pypi|golang|gem|cargo|nuget|composer|` +

@@ -11,7 +11,9 @@ import (
 
 // Document is one file of a feed, or one member of an archive in it.
 type Document struct {
-	Path      string // slash path below the feeds folder; members follow their archive: "almalinux/osv.tar.zst/ALSA-1.json"
+	// Path is the slash path below the feeds folder. Members follow their archive, and the ending of a compression is taken
+	// away: "almalinux/osv.tar/ALSA-1.json" for a member of osv.tar.zst, "epss/scores.csv" for scores.csv.gz.
+	Path      string
 	Publisher string // first element of Path: what the operator called the folder; a hint, the content decides
 	Size      int64  // -1 when unknown
 	Body      io.Reader

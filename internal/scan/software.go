@@ -220,14 +220,7 @@ func (r *run) unloaded(u *Use, err error) {
 	if errors.As(err, &coded) {
 		code = finding.Code(coded.Code())
 	}
-	what := "image"
-	if n := len(u.Workloads); n > 0 {
-		what = fmt.Sprintf("image, used by %s", u.Workloads[0])
-		if n > 1 {
-			what += fmt.Sprintf(" and %d more", n-1)
-		}
-	}
-	r.told = append(r.told, finding.NotScanned{Target: u.Reference, What: what, Reason: err.Error(), Code: code})
+	r.told = append(r.told, finding.NotScanned{Target: u.Reference, What: "image", Reason: err.Error(), Code: code})
 	r.unread++
 	r.lastErr = err
 	for i := range r.cfg.Header.Target.Components {

@@ -21,7 +21,7 @@ const maxFile = 1 << 20
 // leftOut are the folders of installed packages, and those that hold no one's settings. docs/findings.md lists them.
 var leftOut = []string{"usr/share/", "usr/lib/", "usr/lib64/", "usr/libexec/", "usr/include/", "usr/src/", "usr/bin/", "usr/sbin/", "bin/", "sbin/", "lib/",
 	"lib64/", "var/lib/dpkg/", "var/lib/rpm/", "var/lib/apt/", "var/cache/", "lib/apk/", "etc/ssl/certs/", "etc/pki/ca-trust/", "etc/ca-certificates/",
-	"proc/", "sys/", "dev/", "boot/"}
+	"proc/", "sys/", "dev/", "boot/", "etc/nsswitch.conf", "etc/login.defs", "etc/pam.d/", "etc/pam.conf", "etc/security/"}
 
 // packageFolders are folders of language packages, wherever they stand.
 var packageFolders = []string{"node_modules/", "site-packages/", "dist-packages/", "/gems/", "vendor/bundle/", "/.cache/", "__pycache__/", "/go/pkg/mod/", "/.m2/repository/", "/.cargo/registry/"}

@@ -17,7 +17,7 @@ func TestWants(t *testing.T) {
 		"app/.env": true, "app/.env.production": true, "root/.ssh/id_rsa": true, "srv/app/settings.py": true, "root/.aws/credentials": true,
 		"etc/kubernetes/admin.conf": true, "home/till/.bash_history": true, "opt/app/config/application.YML": true,
 		"usr/share/doc/x/example.conf": false, "usr/lib/python3/dist-packages/a.py": false, "app/node_modules/a/test/key.pem": false,
-		"app/server": false, "etc/ssl/certs/ca.pem": false, "app/logo.png": false,
+		"app/server": false, "etc/ssl/certs/ca.pem": false, "etc/nsswitch.conf": false, "app/logo.png": false,
 	} {
 		if got := secret.Wants(name, 0o644, 100); got != want {
 			t.Errorf("%s: %v", name, got)

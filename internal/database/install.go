@@ -1,0 +1,167 @@
+package database
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ErrOlder says that a database would be replaced by an older one.
+var ErrOlder = errors.New("the database in place is newer")
+
+// install puts a complete database from one folder in the place of another. The text file goes first under a name of its
+// own; the rename of match.db is the moment of the change. Before it the old database works, after it the new one, and
+// processes that have the old files open keep them.
+func install(from, to string, force bool) error {
+	next, err := Open(from, Options{})
+	if err != nil {
+		return err
+	}
+	m := next.Info()
+	if err := errors.Join(next.Verify(nil), next.Close()); err != nil {
+		return err
+	}
+	keep := map[string]bool{matchName: true}
+	if m.Text != nil {
+		keep[textName(m.Text)] = true
+	}
+	old, err := Open(to, Options{NoText: true})
+	switch {
+	case err == nil:
+		was := old.Info()
+		old.Close()
+		if was.Text != nil {
+			keep[textName(was.Text)] = true // for processes that open it now
+		}
+		if !force && older(m.BuiltAt, was.BuiltAt) {
+			return fmt.Errorf("%w: it was built at %s, the other at %s", ErrOlder, was.BuiltAt, m.BuiltAt)
+		}
+	case errors.Is(err, fs.ErrNotExist):
+	case !force:
+		return fmt.Errorf("the database in place cannot be read, so that nobody knows whether it is newer: %w", err)
+	}
+	if m.Text != nil {
+		if err := os.Rename(filepath.Join(from, textName(m.Text)), filepath.Join(to, textName(m.Text))); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(to); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(from, matchName), filepath.Join(to, matchName)); err != nil {
+		return err
+	}
+	sweep(to, keep)
+	return syncDir(to)
+}
+
+func older(a, b string) bool {
+	x, err := time.Parse(time.RFC3339, a)
+	y, err2 := time.Parse(time.RFC3339, b)
+	return err == nil && err2 == nil && x.Before(y)
+}
+
+// sweep removes text files that nobody opens any more, and what dead processes left a day ago. What cannot be removed stays.
+func sweep(dir string, keep map[string]bool) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, "text-") && strings.HasSuffix(name, ".db") && !keep[name] {
+			os.Remove(filepath.Join(dir, name))
+		}
+		if info, err := e.Info(); err == nil && strings.HasPrefix(name, tempPrefix) && time.Since(info.ModTime()) > 24*time.Hour {
+			os.RemoveAll(filepath.Join(dir, name))
+		}
+	}
+}
+
+// syncDir makes renames last through a loss of power, where the system lets folders be synced.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = d.Sync() // not all systems can
+	return d.Close()
+}
+
+// Sized is one file of a database on its way in.
+type Sized struct {
+	Name string // in the folder
+	Path string // where it lies
+}
+
+// Files returns the files of the database in a folder: match.db, and the text file when there is one.
+func Files(dir string, m Manifest) []Sized {
+	list := []Sized{{matchName, filepath.Join(dir, matchName)}}
+	if m.Text != nil {
+		if p := filepath.Join(dir, textName(m.Text)); exists(p) {
+			list = append(list, Sized{textName(m.Text), p})
+		}
+	}
+	return list
+}
+
+func exists(p string) bool {
+	_, err := os.Stat(p)
+	return err == nil
+}
+
+// Incoming makes a folder inside dir in which a database is laid down before Install. The caller removes it.
+func Incoming(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(dir, tempPrefix)
+}
+
+// Install checks the database in folder from (made by Incoming, so that it is on the same disk) against trusted keys and
+// against its own hashes, and puts it in the place of the one in folder to. Without force an older one is refused: ErrOlder.
+func Install(from, to string, o Options, force bool) error {
+	db, err := Open(from, o)
+	if err != nil {
+		return err
+	}
+	m := db.Info()
+	db.Close()
+	if m.Text != nil && !exists(filepath.Join(from, textName(m.Text))) {
+		return errors.New("the text file of the database is missing")
+	}
+	return install(from, to, force)
+}
+
+// Admit judges a manifest that offers itself for folder dir before anything large is fetched: signature, schema, and that it
+// is not older than the one in place unless forced.
+func Admit(manifest, signature []byte, dir string, o Options, force bool) (*Manifest, error) {
+	if _, err := Verify(manifest, signature, o.TrustedKeys); err != nil {
+		return nil, err
+	}
+	m, err := parseManifest(manifest)
+	if err != nil {
+		return nil, err
+	}
+	old, err := Open(dir, Options{NoText: true})
+	if err != nil {
+		return m, nil // Install judges what cannot be read
+	}
+	defer old.Close()
+	if was := old.Info().BuiltAt; !force && older(m.BuiltAt, was) {
+		return nil, fmt.Errorf("%w: it was built at %s, the other at %s", ErrOlder, was, m.BuiltAt)
+	}
+	return m, nil
+}
+
+// FileNames are the names of the files of a database: match.db and, unless it was built without, the text file.
+func (m *Manifest) FileNames() []string {
+	if m.Text == nil {
+		return []string{matchName}
+	}
+	return []string{matchName, textName(m.Text)}
+}

@@ -1,0 +1,13 @@
+package bottlerocket
+
+import (
+	"testing"
+
+	"stockade.dev/stockade/internal/advisory"
+)
+
+func TestStream(t *testing.T) {
+	if !advisory.KnownStream(Stream) || !Is("bottlerocket") || Is("fedora") {
+		t.Error(Stream)
+	}
+}
