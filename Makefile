@@ -8,10 +8,12 @@ COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null)
 DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
 LDFLAGS := -s -w -X main.release=$(VERSION) -X main.commit=$(COMMIT) -X main.built=$(DATE)
 # Packages where goroutines meet; the race detector needs cgo and a compile of its own.
+DB      := bin/db
 RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect/cluster ./internal/collect/snapshot \
-	./internal/collect/manifest ./internal/collect/decode ./internal/analyze ./internal/report
+	./internal/collect/manifest ./internal/collect/decode ./internal/analyze ./internal/report ./internal/collect/image/... \
+	./internal/match ./internal/database/... ./internal/feed
 
-.PHONY: help build run test check bench e2e lab deps fuzz clean
+.PHONY: help build db run test check bench e2e lab deps fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  \1\t/' | expand -t 12
@@ -19,7 +21,11 @@ help: ## list the targets
 build: ## build bin/stockade
 	go build -ldflags '$(LDFLAGS)' -o bin/stockade ./cmd/stockade
 
-run: build ## scan the demo shop, or the cluster of $KUBECONFIG, and write stockade-report.html
+db: build ## build the demo's advisory database from testdata/feeds
+	@test -f $(DB)/match.db -a $(DB)/match.db -nt testdata/feeds/README.md || \
+	bin/stockade db build --feeds testdata/feeds -o $(DB) >bin/db.log 2>&1 || test $$? = 3 || { cat bin/db.log; exit 1; }
+
+run: db ## scan the demo shop, or the cluster of $KUBECONFIG, and write stockade-report.html
 	@sh demo/run.sh
 
 test: deps lab ## everything: rule cases, unit tests, race detector, real API servers

@@ -37,7 +37,11 @@ if [ -n "${KUBECONFIG:-}" ]; then
 	set --
 else
 	say "Scanning the demo shop ($here/shop)." "正在扫描演示商城（$here/shop）。"
-	set -- --snapshot "$here/shop"
+	# The images of the demo are inventories that were saved: no registry is asked.
+	set -- --snapshot "$here/shop" --offline --inventory "$here/inventories"
+fi
+if [ -z "${STOCKADE_DB:-}" ] && [ -f "$here/../bin/db/match.db" ]; then
+	set -- "$@" --db "$here/../bin/db"
 fi
 
 code=0
@@ -67,6 +71,8 @@ say "    bin/stockade rule show escape/runtime-socket                       why 
 	"    bin/stockade rule show escape/runtime-socket --lang zh             查看某条规则的危害和修复方法"
 say "    bin/stockade scan cluster --snapshot demo/shop --only access       who may do what" \
 	"    bin/stockade scan cluster --snapshot demo/shop --only access       只看权限问题"
+say "    bin/stockade db where CVE-2021-44228 --inventory demo/inventories --db bin/db    what has Log4Shell" \
+	"    bin/stockade db where CVE-2021-44228 --inventory demo/inventories --db bin/db    哪些镜像存在 Log4Shell"
 say "    bin/stockade scan iac demo/iac                                     a Dockerfile, a chart, a kustomization" \
 	"    bin/stockade scan iac demo/iac                                     扫描 Dockerfile、Helm chart 和 Kustomize 配置"
 say "    KUBECONFIG=~/.kube/config make run                                 your own cluster" \

@@ -44,6 +44,9 @@ type scanFlags struct {
 	offline    bool
 	quiet      bool
 	noColor    bool
+	images     imageFlags
+	// look prepares the part of the scan that looks into images; nil: there is none.
+	look func(*scan.Config) (close func() error, err error)
 }
 
 // reportFlags are those that say how results look.
@@ -81,9 +84,9 @@ func defaultLang() string {
 }
 
 func scanCommand(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "scan", Short: "Scan a cluster, or manifests and Dockerfiles", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "scan", Short: "Scan a cluster, images, a node, manifests and Dockerfiles", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(scanCluster(s), scanIaC(s))
+	cmd.AddCommand(scanCluster(s), scanImage(s), scanIaC(s), scanNode(s), scanSBOM(s))
 	return cmd
 }
 
@@ -112,19 +115,56 @@ or a snapshot that "stockade snapshot cluster" or "kubectl get -o yaml" saved. N
 			}
 			info := src.Info()
 			target := finding.Target{Kind: "cluster", Name: info.Name, Version: info.Version, Distribution: info.Distribution, Managed: info.Managed}
-			var images scan.Source = src
-			if noImages {
-				images = withNote{src, finding.NotScanned{Target: info.Name, What: "images", Reason: "left out by --no-images", Code: finding.Skipped}}
+			source, err := f.clusterImages(src, noImages)
+			if err != nil {
+				return err
 			}
-			return f.run(cmd.Context(), s, started, target, images, src.Info)
+			return f.run(cmd.Context(), s, started, target, source, src.Info)
 		}}
 	f.register(cmd)
+	f.images.register(cmd)
 	kubeFlags(cmd, &live)
 	cmd.Flags().StringVar(&saved, "snapshot", "", "scan this snapshot (folder or file) instead of a live cluster")
 	cmd.Flags().BoolVar(&noImages, "no-images", false, "do not look into images")
 	cmd.MarkFlagsMutuallyExclusive("snapshot", "kubeconfig")
 	cmd.MarkFlagsMutuallyExclusive("snapshot", "context")
 	return cmd
+}
+
+// clusterImages says whether the scan looks into the images that run: it does when there is a database to match them with, or
+// when it is asked for by --scanners.
+func (f *scanFlags) clusterImages(src clusterSource, noImages bool) (scan.Source, error) {
+	why := "left out by --no-images"
+	if !noImages {
+		db, err := f.images.database()
+		switch {
+		case err != nil:
+			return nil, err
+		case db != nil:
+			err = db.Close()
+		case !f.images.asked:
+			why, noImages = noDatabase, true
+		}
+		if err != nil {
+			return nil, fault.Wrap(fault.Input, "", err)
+		}
+	}
+	if noImages {
+		return withNote{src, finding.NotScanned{Target: src.Info().Name, What: "images", Reason: why, Code: finding.Skipped}}, nil
+	}
+	f.look = func(cfg *scan.Config) (func() error, error) {
+		r, err := f.images.reader(f.offline)
+		if err != nil {
+			return nil, err
+		}
+		if live, ok := src.(interface {
+			PullSecret(ctx context.Context, namespace, name string) ([]byte, error)
+		}); ok {
+			r.pull = live.PullSecret
+		}
+		return f.images.software(r, nil, cfg)
+	}
+	return src, nil
 }
 
 // clusterSource is a live cluster or a snapshot.
@@ -200,12 +240,22 @@ func (f *scanFlags) run(ctx context.Context, s streams, started time.Time, targe
 		return err
 	}
 	cfg.Info = info
+	if f.look != nil {
+		done, err := f.look(&cfg)
+		if err != nil {
+			return err
+		}
+		defer done() // read only: nothing is lost
+	}
 	out, err := openOutputs(f.outputs, s, f.options(s.out))
 	if err != nil {
 		return err
 	}
 	bar := newProgress(s.err, f.quiet, target)
 	cfg.Progress = bar.objects
+	if cfg.Software != nil {
+		cfg.Software.Progress = bar.images
+	}
 	summary, err := scan.Run(ctx, cfg, src, out)
 	bar.done()
 	if err = errors.Join(err, out.close()); err != nil {
@@ -312,6 +362,13 @@ func (p *progress) objects(n int) {
 	}
 	p.shown = now
 	fmt.Fprintf(p.w, "\r\x1b[Kscanning %s: %d objects, %.0f s", p.target, n, now.Sub(p.started).Seconds())
+}
+
+func (p *progress) images(done, total int) {
+	if p.on && time.Since(p.started) >= 2*time.Second {
+		p.shown = time.Now()
+		fmt.Fprintf(p.w, "\r\x1b[Kscanning %s: image %d of %d, %.0f s", p.target, done, total, time.Since(p.started).Seconds())
+	}
 }
 
 func (p *progress) done() {

@@ -62,7 +62,9 @@ func almaRows(t testing.TB, path string) (rows []advisory.Row) {
 			Related       []string
 			Affected      []struct {
 				Package struct{ Ecosystem, Name string }
-				Ranges  []struct{ Events []struct{ Introduced, Fixed string } }
+				Ranges  []struct {
+					Events []struct{ Introduced, Fixed string }
+				}
 			}
 		}
 		if err := json.NewDecoder(tr).Decode(&r); err != nil {
@@ -274,7 +276,7 @@ func measureFile(t *testing.T, rows iter.Seq[advisory.Row], keys []Key) int {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	t.Logf("%-8s build %v with %d MB of heap, %.1f MB, open %v", "file", took.Round(time.Millisecond), mem>>20, size(t, path), (cpu()-start))
+	t.Logf("%-8s build %v with %d MB of heap, %.1f MB, open %v", "file", took.Round(time.Millisecond), mem>>20, size(t, path), (cpu() - start))
 	look := func(k Key) (n int) {
 		if err := db.Rows(k.Stream, k.Package, func(*advisory.Row) bool { n++; return true }); err != nil {
 			t.Fatal(err)
@@ -342,7 +344,7 @@ func measureBolt(t *testing.T, rows iter.Seq[advisory.Row], keys []Key) int {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	t.Logf("%-8s build %v, %.1f MB, open %v", "bbolt", took.Round(time.Millisecond), size(t, path), (cpu()-start))
+	t.Logf("%-8s build %v, %.1f MB, open %v", "bbolt", took.Round(time.Millisecond), size(t, path), (cpu() - start))
 	var d decoder
 	found := 0
 	err = db.View(func(tx *bbolt.Tx) error {
@@ -389,7 +391,7 @@ func measureSQLite(t *testing.T, rows iter.Seq[advisory.Row], keys []Key) int {
 		t.Fatal(err)
 	}
 	defer get.Close()
-	t.Logf("%-8s build %v, %.1f MB", "sqlite", (cpu()-start).Round(time.Millisecond), size(t, path))
+	t.Logf("%-8s build %v, %.1f MB", "sqlite", (cpu() - start).Round(time.Millisecond), size(t, path))
 	var d decoder
 	return timed(t, "sqlite", keys, func(k Key) int {
 		var v []byte

@@ -1,8 +1,10 @@
 package database
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -164,4 +166,44 @@ func (m *Manifest) FileNames() []string {
 		return []string{matchName}
 	}
 	return []string{matchName, textName(m.Text)}
+}
+
+// Resign signs the database in a folder with a key, in place of the signature that it has. Its content stays as it is.
+func Resign(dir string, key ed25519.PrivateKey) error {
+	db, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Verify(nil); err != nil {
+		return err
+	}
+	raw, _ := db.Raw()
+	signature, err := Sign(raw, key)
+	if err != nil {
+		return err
+	}
+	in, err := os.Open(filepath.Join(dir, matchName))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(dir, tempPrefix)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name()) // gone when all went well
+	defer out.Close()
+	hashes := db.match.hashes
+	if _, err := io.Copy(out, io.LimitReader(in, int64(db.match.body))); err != nil {
+		return err
+	}
+	w := &pageWriter{f: out, size: db.match.body, hashes: hashes}
+	if err := errors.Join(w.seal(raw, signature), out.Sync(), out.Chmod(0o644)); err != nil {
+		return err
+	}
+	if err := os.Rename(out.Name(), filepath.Join(dir, matchName)); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }

@@ -149,7 +149,10 @@ func (db *DB) Each(f func(k Key, rows func(yield func(*advisory.Row) bool) error
 		if err != nil {
 			return err
 		}
-		if err := f(k, func(yield func(*advisory.Row) bool) error { _, err := db.each(&c, k.Stream, k.Package, yield); return err }); err != nil {
+		if err := f(k, func(yield func(*advisory.Row) bool) error {
+			_, err := db.each(&c, k.Stream, k.Package, yield)
+			return err
+		}); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,9 @@ import (
 // maxNames bounds how many packages a gap names.
 const maxNames = 8
 
+// scarce is fewer rows than any publisher ships for a release: a database with less has a sample, not the release's advisories.
+const scarce = 200
+
 // gaps says what was not matched, one entry for each reason.
 func (v *view) gaps(out *Result) []inventory.Gap {
 	var gaps []inventory.Gap
@@ -38,7 +41,10 @@ func (v *view) gaps(out *Result) []inventory.Gap {
 		add("system packages", fmt.Sprintf("no operating system was recognised: %d packages are not matched", system), finding.NoAdvisoryData)
 	case len(v.sys.streams) == 0:
 		add("system packages", "no advisory data for "+osName(v.s.OS), finding.NoAdvisoryData)
-	case out.EndOfLife:
+	case v.sys.rows < scarce:
+		add("system packages", fmt.Sprintf("the database has only %d rows for %s: most vulnerabilities are not known", v.sys.rows, osName(v.s.OS)), finding.NoAdvisoryData)
+	}
+	if system > 0 && len(v.sys.streams) > 0 && out.EndOfLife {
 		add("system packages", fmt.Sprintf("%s gets no free advisories since %s: newer vulnerabilities are not known", osName(v.s.OS), out.Lifecycle.EOL), finding.NoAdvisoryData)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(counts)) {
@@ -48,6 +54,9 @@ func (v *view) gaps(out *Result) []inventory.Gap {
 		if name, ok := v.m.without(kind); ok {
 			add(string(kind)+" packages", "no advisory data for "+name, finding.NoAdvisoryData)
 		}
+	}
+	if v.silent > 0 {
+		add("files of system packages", fmt.Sprintf("%d upstream advisories on them are left out, because the system's vendor says nothing on them (--owned shows them)", v.silent), finding.Skipped)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(v.unread)) {
 		add(string(kind)+" packages", "no version or no full name to match: "+list(v.unread[kind]), finding.Unsupported)

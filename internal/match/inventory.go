@@ -52,9 +52,10 @@ func (m *Matcher) lifecycle(os *inventory.OS, out *Result) {
 
 // view is an inventory while it is matched.
 type view struct {
-	m   *Matcher
-	s   *inventory.Software
-	sys *system
+	silent int // upstream advisories on files of system packages on which the vendor is silent
+	m      *Matcher
+	s      *inventory.Software
+	sys    *system
 	// owners are the system packages by name; made when a package has an owner.
 	owners map[string][]*inventory.Package
 	// unread are packages that have no version or no full name, by type.
@@ -145,6 +146,10 @@ func (v *view) owned(f *Vulnerability) bool {
 		if slices.Contains(p.Fixed, f.ID) {
 			f.close()
 		}
+	}
+	if !v.m.o.Owned && v.sys.rows >= scarce {
+		v.silent++
+		return false
 	}
 	f.note(finding.Text{
 		EN: "the file belongs to the system package " + owner + ", whose vendor says nothing on it",

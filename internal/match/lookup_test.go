@@ -41,7 +41,7 @@ func (m *memory) add(r advisory.Row) {
 	key := r.Stream + "\x00" + r.Package
 	m.rows[key] = append(m.rows[key], r)
 	info := m.streams[r.Stream]
-	info.Rows++
+	info.Rows += scarce // as if it were the whole of a publisher
 	m.streams[r.Stream] = info
 }
 

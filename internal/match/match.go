@@ -43,6 +43,9 @@ type Options struct {
 	// Inferred are streams of related systems. They are asked for systems without advisory data only, and only upstream
 	// versions are compared: releases of different systems have no common order.
 	Inferred []string
+	// Owned also reports what upstream says on files that system packages own and on which the system's vendor is silent. By
+	// default the vendor's silence counts: it is the one who knows what was carried back.
+	Owned bool
 	// Now decides what is past its end of life; zero is the present.
 	Now time.Time
 }

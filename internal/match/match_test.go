@@ -94,6 +94,34 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// TestScarce: a sample of a release's advisories is not taken for all of them, and then the vendor's silence proves nothing.
+func TestScarce(t *testing.T) {
+	packages := []inventory.Package{rpm("a", "1-1"), rpm("x:y", "1", kind(inventory.Maven), owner("a"))}
+	rows := []advisory.Row{rpmRow("redhat 8", "b", "CVE-2020-1", "1-1"), rpmRow("maven", "x:y", "CVE-2020-2", "2", scheme(advisory.Maven))}
+	for _, c := range []struct {
+		name  string
+		rows  int
+		owned bool
+		found int
+		gap   string
+	}{
+		{"whole", 5000, false, 0, "files of system packages: 1 upstream advisories on them are left out"},
+		{"whole, asked for", 5000, true, 1, ""},
+		{"sample", 12, false, 1, "system packages: the database has only 12 rows for RHEL 8.4"},
+	} {
+		db := newMemory(rows...)
+		db.streams["redhat 8"] = StreamInfo{Rows: c.rows}
+		r := Match(db, &inventory.Software{OS: el8OS, Packages: packages}, Options{Owned: c.owned})
+		got := ""
+		for _, g := range r.Gaps {
+			got += g.What + ": " + g.Reason
+		}
+		if len(r.Vulnerabilities) != c.found || !strings.HasPrefix(got, c.gap) || (got == "") != (c.gap == "") {
+			t.Errorf("%s: %d vulnerabilities, gaps %q", c.name, len(r.Vulnerabilities), got)
+		}
+	}
+}
+
 type failing struct{ *memory }
 
 func (failing) Rows(string, string, func(*advisory.Row) bool) error {

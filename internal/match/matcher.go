@@ -45,6 +45,7 @@ func NewMatcher(db Lookup, o Options) *Matcher {
 type system struct {
 	number   int
 	streams  []string // those that have rows
+	rows     int      // of all of them
 	products []string // CPEs of the products whose repositories the packages came from; none: not known
 	pro      []string
 }
@@ -77,6 +78,7 @@ func (m *Matcher) system(os *inventory.OS) *system {
 	for _, name := range os.Streams {
 		if info, ok := m.db.Stream(name); ok && info.Rows > 0 {
 			sys.streams = append(sys.streams, name)
+			sys.rows += info.Rows
 		}
 	}
 	if r, ok := m.db.(Repositories); ok {

@@ -384,7 +384,7 @@ func TestRules(t *testing.T) {
 				db.about[v.ID] = &v
 			}
 			s := &inventory.Software{Kind: "image", Name: "x", OS: c.os, Packages: c.packages}
-			r := Match(db, s, Options{Inferred: c.inferred})
+			r := Match(db, s, Options{Inferred: c.inferred, Owned: true})
 			var open, closed, undecided, notes []string
 			for _, v := range r.Vulnerabilities {
 				fixed := v.Fixed

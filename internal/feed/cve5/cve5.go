@@ -23,7 +23,8 @@ var Reader = feed.Reader{
 	Name: "cve5",
 	Knows: func(path string, head []byte) bool {
 		return strings.HasSuffix(path, ".json") &&
-			(bytes.Contains(head, []byte(`"CVE_RECORD"`)) || bytes.Contains(head, []byte(`"cveMetadata"`)))
+			(bytes.Contains(head, []byte(`"CVE_RECORD"`)) || bytes.Contains(head, []byte(`"cveMetadata"`)) ||
+				bytes.Contains(head, []byte(`"containers"`)) && (bytes.Contains(head, []byte(`"cna"`)) || bytes.Contains(head, []byte(`"adp"`))))
 	},
 	Read: read,
 }
