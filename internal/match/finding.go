@@ -264,8 +264,14 @@ func score(list []advisory.CVSS) *advisory.CVSS {
 // maxReferences bounds the links of one finding.
 const maxReferences = 10
 
+// references are where an id is explained, then the publishers' links.
 func references(v *Vulnerability, about *advisory.Vulnerability) []string {
 	var out []string
+	for _, id := range append([]string{v.ID}, v.Aliases...) {
+		if page := advisory.Page(id); page != "" {
+			out = append(out, page)
+		}
+	}
 	for _, r := range about.References {
 		if len(out) == maxReferences {
 			break
@@ -282,6 +288,8 @@ func texts(v *Vulnerability, d *finding.Vulnerable, about *advisory.Vulnerabilit
 	title = finding.Text{EN: v.ID + " in " + d.Package, ZH: d.Package + " 存在漏洞 " + v.ID}
 	what := about.Title
 	if what != "" {
+		// The title is of the vulnerability, whatever the package: reports group by it.
+		title = finding.Text{EN: v.ID + ": " + what, ZH: v.ID + "：" + what}
 		what = ": " + what
 	}
 	where, whereZH := "", ""

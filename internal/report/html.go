@@ -86,6 +86,7 @@ type htmlFinding struct {
 	Snippet     *finding.Snippet     `json:"snippet,omitempty"`
 	Suppression *finding.Suppression `json:"suppression,omitempty"`
 	Vulnerable  *finding.Vulnerable  `json:"vulnerability,omitempty"`
+	Fix         *finding.Text        `json:"fix,omitempty"` // when it is not the rule's: each package has a fixed version of its own
 }
 
 // htmlEvidence has values as they are shown: a browser would round large numbers.
@@ -164,9 +165,16 @@ func (h *htmlReport) Finding(f *finding.Finding) error {
 	if !ok {
 		i = len(h.data.Rules)
 		h.rules[f.Rule] = i
-		h.data.Rules = append(h.data.Rules, &htmlRule{f.Rule, f.RuleID, f.Risk, f.Title, f.Remediation, webLinks(f.References), f.Aliases, f.Compliance})
+		fix := f.Remediation
+		if f.Vulnerability != nil {
+			fix = finding.Text{}
+		}
+		h.data.Rules = append(h.data.Rules, &htmlRule{f.Rule, f.RuleID, f.Risk, f.Title, fix, webLinks(f.References), f.Aliases, f.Compliance})
 	}
-	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(f.Evidence), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression, f.Vulnerability}
+	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(f.Evidence), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression, f.Vulnerability, nil}
+	if f.Vulnerability != nil {
+		v.Fix = &f.Remediation
+	}
 	if !slices.Equal(f.Compliance, h.data.Rules[i].Clauses) {
 		v.Clauses = &f.Compliance
 	}

@@ -177,6 +177,9 @@ func webLink(s string) bool {
 
 func help(f *finding.Finding, title, lang string) sarifMessage {
 	fix := plain(f.Remediation.In(lang))
+	if f.Vulnerability != nil {
+		fix = "" // each package has a fixed version of its own: it stands in the result
+	}
 	text := fix
 	if text == "" {
 		text = title
@@ -207,6 +210,9 @@ func (s *sarifReport) Finding(f *finding.Finding) error {
 	}
 	if message == "" {
 		message = f.Rule
+	}
+	if fix := plain(f.Remediation.In(s.lang)); f.Vulnerability != nil && fix != "" {
+		message += ". " + fix
 	}
 	b := s.buf[:0]
 	if s.n > 0 {

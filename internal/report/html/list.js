@@ -65,6 +65,7 @@ function item(f) {
     { class: "item" + (s ? " accepted" : ""), "data-finding": f.fingerprint },
     el("div", { class: "where" }, el("bdi", {}, nameOf(o))),
     el("div", { class: "what" }, el("bdi", {}, message)),
+    f.fix ? el("div", { class: "fix" }, el("b", {}, pair(t("fix"), "")), say(f.fix)) : null,
     (f.evidence || [])
       .filter(news)
       .map((e) =>
