@@ -75,17 +75,41 @@ func branch(version string) string {
 	return tag
 }
 
-// sourceVersion is the version that rows for the source package compare with. The name of a source rpm has no epoch: the
-// binary's is taken.
-func sourceVersion(p *inventory.Package) string {
-	v := p.SourceEVR()
+// sourceVersion is the version that rows for the source package compare with. The name of a source rpm has no epoch: where
+// the binary has the source's version, it has its epoch too; a binary with a version of its own does not tell, and known is
+// false.
+func sourceVersion(p *inventory.Package) (v string, known bool) {
+	v = p.SourceEVR()
 	if p.Type != inventory.RPM || p.SourceVersion == "" || strings.Contains(v, ":") {
+		return v, true
+	}
+	_, rest, has := strings.Cut(p.Version, ":")
+	if !has {
+		rest = p.Version
+	}
+	if rest != v {
+		return v, false
+	}
+	return p.Version, true
+}
+
+// withoutEpochs is a row whose bounds have none.
+func withoutEpochs(row *advisory.Row) *advisory.Row {
+	bare := func(v string) string {
+		if epoch, rest, ok := strings.Cut(v, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
+			return rest
+		}
 		return v
 	}
-	if epoch, _, ok := strings.Cut(p.Version, ":"); ok {
-		return epoch + ":" + v
+	out := cloneRow(row)
+	for i := range out.Ranges {
+		r := &out.Ranges[i]
+		r.Introduced, r.Fixed, r.LastAffected = bare(r.Introduced), bare(r.Fixed), bare(r.LastAffected)
 	}
-	return v
+	for i, v := range out.Versions {
+		out.Versions[i] = bare(v)
+	}
+	return out
 }
 
 // entitled reports whether the system has the subscription that a fix needs.

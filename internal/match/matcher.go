@@ -166,14 +166,21 @@ func (m *Matcher) vendor(sys *system, p *inventory.Package, said map[string]bool
 	}
 	t := m.tally(sys, p, class)
 	t.said = said
-	source, sourceEVR := p.SourceName(), sourceVersion(p)
+	source := p.SourceName()
+	sourceEVR, known := sourceVersion(p)
+	takeSource := func(row *advisory.Row) {
+		if !known {
+			row = withoutEpochs(row)
+		}
+		t.take(row, sourceEVR)
+	}
 	for i, stream := range streams {
 		t.stage = i
 		m.rows(stream, p.Name, func(row *advisory.Row) bool {
 			if row.Binary {
 				t.take(row, p.Version)
 			} else if source == p.Name {
-				t.take(row, sourceEVR)
+				takeSource(row)
 			}
 			return true
 		})
@@ -182,7 +189,7 @@ func (m *Matcher) vendor(sys *system, p *inventory.Package, said map[string]bool
 		}
 		m.rows(stream, source, func(row *advisory.Row) bool {
 			if !row.Binary {
-				t.take(row, sourceEVR)
+				takeSource(row)
 			}
 			return true
 		})

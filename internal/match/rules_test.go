@@ -101,6 +101,13 @@ var rules = []struct {
 		want:     []string{"openssl-libs CVE-2022-0778 1:1.1.1k-6.el8_5 vendor fixed"},
 	},
 	{
+		name: "source row, sub-packages with versions of their own say nothing of the epoch", os: el8OS,
+		rows: []advisory.Row{rpmRow("redhat 8", "perl", "CVE-2020-10543", "4:5.26.3-417.el8_3")},
+		packages: []inventory.Package{rpm("perl-Attribute-Handlers", "0.99-423.el8", source("perl", "5.26.3-423.el8")),
+			rpm("perl-Devel-SelfStubber", "1.06-416.el8", source("perl", "5.26.3-416.el8"))},
+		want: []string{"perl-Devel-SelfStubber CVE-2020-10543 5.26.3-417.el8_3 vendor fixed"},
+	},
+	{
 		name: "binary row does not match by source", os: el8OS,
 		rows:     []advisory.Row{rpmRow("redhat 8", "openssl", "CVE-2022-0778", "1:1.1.1k-6.el8_5", binary)},
 		packages: []inventory.Package{rpm("openssl-libs", "1:1.1.1g-15.el8_3", source("openssl", "1.1.1g-15.el8_3"))},
