@@ -71,6 +71,9 @@ var imports = map[string][]string{
 	"feed/epss":                  {"advisory", "feed", "feed/notation"},
 	"feed/eol":                   {"advisory", "feed", "feed/notation", "feed/openeuler"},
 	"feed/operator":              {"advisory", "feed", "feed/notation"},
+	"feed/fetch":                 {},
+	"database":                   {"advisory"},
+	"database/artifact":          {"database"},
 	"feed/sources":               {"feed", "feed/csaf", "feed/cve5", "feed/cvrf", "feed/eol", "feed/epss", "feed/errata", "feed/kev", "feed/kubernetes", "feed/nvd", "feed/operator", "feed/osv", "feed/oval", "feed/photon", "feed/redhat", "feed/secdb", "feed/tracker", "feed/ubuntu", "feed/updateinfo", "feed/wolfi"},
 	"collect/image/apk":          {"inventory"},
 	"collect/image/dpkg":         {"inventory"},
@@ -128,6 +131,7 @@ var outside = map[string][]string{
 	"github.com/spf13/cobra":          {},
 	"github.com/stretchr/testify":     {},
 	"github.com/owenrumney/go-sarif":  {"report"},
+	"oras.land/oras-go":               {"database/artifact"},
 	"github.com/jedib0t/go-pretty":    {"report"},
 }
 

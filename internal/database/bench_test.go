@@ -106,6 +106,36 @@ func madeRows(n int) (rows []advisory.Row) {
 	return rows
 }
 
+// BenchmarkVulnerability looks ids up with their texts, in their order and in none.
+func BenchmarkVulnerability(b *testing.B) {
+	dir := b.TempDir()
+	var c content
+	for i := range 20000 {
+		c.vulns = append(c.vulns, advisory.Vulnerability{ID: fmt.Sprintf("CVE-2024-%d", 10000+i), Feed: "nvd-json", Title: fmt.Sprintf("title %d", i),
+			Description: strings.Repeat(fmt.Sprintf("some words on %d that a reader wants. ", i), 20), CVSS: []advisory.CVSS{{Vector: "CVSS:3.1/AV:N", Score: 9.8, Source: "nvd"}}})
+	}
+	build(b, dir, c, BuildOptions{}, Output{})
+	for name, o := range map[string]Options{"texts": {}, "no texts": {NoText: true}} {
+		db, err := Open(dir, o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer db.Close()
+		for order, step := range map[string]int{"in order": 1, "in no order": 7919} {
+			b.Run(name+" "+order, func(b *testing.B) {
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					if _, ok := db.Vulnerability(c.vulns[i%len(c.vulns)].ID); !ok {
+						b.Fatal("not found")
+					}
+					i += step
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkRows(b *testing.B) {
 	dir := b.TempDir()
 	build(b, dir, content{rows: madeRows(96000)}, BuildOptions{}, Output{})
@@ -167,7 +197,7 @@ func TestCompare(t *testing.T) {
 			}
 		}
 		t.Logf("%d rows", n*len(rows))
-		keys := lookups(rows)
+		keys := lookups(rows, n)
 		counts := map[string]int{}
 		counts["file"] = measureFile(t, all, keys)
 		counts["bbolt"] = measureBolt(t, all, keys)
@@ -179,7 +209,7 @@ func TestCompare(t *testing.T) {
 }
 
 // lookups are hits and as many misses, each package as often as another.
-func lookups(rows []advisory.Row) (keys []Key) {
+func lookups(rows []advisory.Row, copies int) (keys []Key) {
 	distinct := map[Key]bool{}
 	for _, row := range rows {
 		distinct[Key{row.Stream, row.Package}] = true
@@ -188,6 +218,9 @@ func lookups(rows []advisory.Row) (keys []Key) {
 	r := rand.New(rand.NewPCG(5, 5))
 	for range min(100000, len(rows)) {
 		k := sorted[r.IntN(len(sorted))]
+		if i := r.IntN(copies); i > 0 {
+			k.Package = fmt.Sprintf("%s-%d", k.Package, i)
+		}
 		keys = append(keys, k, Key{k.Stream, k.Package + "-x"})
 	}
 	return keys

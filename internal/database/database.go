@@ -44,6 +44,7 @@ type DB struct {
 	repos     func() (map[string][]string, error)
 	decoders  sync.Pool
 	z         *zstd.Decoder
+	groups    [16]atomic.Pointer[textGroup]
 	err       atomic.Pointer[error]
 }
 

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
+	"strings"
 
 	"stockade.dev/stockade/internal/advisory"
 )
@@ -257,13 +257,23 @@ func (db *DB) Vulnerability(id string) (*advisory.Vulnerability, bool) {
 	return e.v, true
 }
 
-// addText reads the texts of an entry.
-func (db *DB) addText(e *entry) error {
+// textGroup is a group of texts as it was decompressed last.
+type textGroup struct {
+	off  uint64
+	data string
+}
+
+// group returns a group of texts. The last ones stay in memory: ids that are asked for in their order share groups.
+func (db *DB) group(at uint64) (string, error) {
+	kept := &db.groups[at%uint64(len(db.groups))]
+	if g := kept.Load(); g != nil && g.off == at {
+		return g.data, nil
+	}
 	all := extent{0, db.text.body}
 	var packed []byte
 	var size uint64
 	err := db.text.guard(func() error {
-		raw, off, err := db.text.varint(all, e.group)
+		raw, off, err := db.text.varint(all, at)
 		if err != nil {
 			return err
 		}
@@ -279,22 +289,31 @@ func (db *DB) addText(e *entry) error {
 		return err
 	})
 	if err != nil {
+		return "", err
+	}
+	data, err := db.z.DecodeAll(packed, make([]byte, 0, min(size, 4*groupSize)))
+	if err != nil || uint64(len(data)) != size {
+		return "", fmt.Errorf("%s: %w", db.text.name, cmp.Or(err, errBroken))
+	}
+	g := &textGroup{at, string(data)}
+	kept.Store(g)
+	return g.data, nil
+}
+
+// addText reads the texts of an entry.
+func (db *DB) addText(e *entry) error {
+	group, err := db.group(e.group)
+	if err != nil {
 		return err
 	}
-	group, err := db.z.DecodeAll(packed, make([]byte, 0, size))
-	if err != nil || uint64(len(group)) != size {
-		return fmt.Errorf("%s: %w", db.text.name, cmp.Or(err, errBroken))
-	}
-	d := decoder{s: string(group)}
-	for range min(e.n, size) {
+	d := decoder{s: group}
+	for n := e.n; n > 0 && d.err == nil; n-- {
 		d.take(d.number())
 	}
-	if n := d.number(); n > math.MaxInt32 || d.err != nil {
-		return fmt.Errorf("%s: %w", db.text.name, errBroken)
-	}
-	d.texture(e.v)
-	if d.err != nil {
-		return fmt.Errorf("%s: %w", db.text.name, d.err)
+	own := decoder{s: strings.Clone(d.take(d.number()))} // what is kept must not keep the whole group
+	own.texture(e.v)
+	if d.err != nil || own.err != nil {
+		return fmt.Errorf("%s: %w", db.text.name, cmp.Or(d.err, own.err))
 	}
 	return nil
 }

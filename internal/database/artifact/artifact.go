@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -41,7 +42,15 @@ type Options struct {
 	Mirrors     []string // PREFIX=PREFIX: references that begin with the first are asked for under the second before
 	TrustedKeys []ed25519.PublicKey
 	Force       bool                    // take a database that is older than the one in place
+	Stall       time.Duration           // how long a registry may say nothing: 60 s
 	Progress    func(done, total int64) // bytes of the file on its way; may be nil
+}
+
+func (o Options) stall() time.Duration {
+	if o.Stall > 0 {
+		return o.Stall
+	}
+	return time.Minute
 }
 
 func (o Options) progress(done, total int64) {
@@ -158,10 +167,14 @@ type meter struct {
 	r           io.Reader
 	done, total int64
 	o           Options
+	watch       *time.Timer // set back with every byte
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.r.Read(p)
+	if m.watch != nil {
+		m.watch.Reset(m.o.stall())
+	}
 	m.done += int64(n)
 	m.o.progress(m.done, m.total)
 	return n, err

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -350,6 +351,94 @@ func TestInterrupted(t *testing.T) {
 	}
 	if exists, _ := filepath.Glob(filepath.Join(dir, partsFolder)); len(exists) > 0 {
 		t.Error("parts are left over")
+	}
+}
+
+// TestTamperedTar changes bytes all over a tar file: it is refused, or what changed was padding and the database is right.
+func TestTamperedTar(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.tar")
+	if _, err := Push(t.Context(), made(t, second, nil), "oci-archive:"+path, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := made(t, first, nil)
+	refused := 0
+	for i := 0; i < len(good); i += len(good)/100 + 1 {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if err := os.WriteFile(path, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Import(t.Context(), path, dir, Options{Force: true}); err != nil {
+			refused++
+		}
+		builtAtOf(t, dir) // reads and checks all of it
+	}
+	if refused < 30 {
+		t.Errorf("only %d of 100 changes were refused", refused)
+	}
+	for _, n := range []int{0, 1, 511, 513, len(good) / 2, len(good) - 2000} {
+		if err := os.WriteFile(path, good[:n], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Import(t.Context(), path, t.TempDir(), Options{}); err == nil && n < len(good)/2+1 {
+			t.Errorf("cut at %d: no error", n)
+		}
+	}
+}
+
+// TestTwoAtOnce lets one of two pulls into a folder wait for another time.
+func TestTwoAtOnce(t *testing.T) {
+	layout := "oci:" + filepath.Join(t.TempDir(), "l")
+	if _, err := Push(t.Context(), made(t, second, nil), layout, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	dir := made(t, first, nil)
+	unlock, err := lock(filepath.Join(dir, partsFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), layout, dir, Options{}); err == nil || !strings.Contains(err.Error(), "another pull") {
+		t.Error(err)
+	}
+	unlock()
+	if _, err := Pull(t.Context(), layout, dir, Options{}); err != nil || builtAtOf(t, dir) != second {
+		t.Error(err)
+	}
+}
+
+// TestStall gives up on a registry that says nothing any more.
+func TestStall(t *testing.T) {
+	s := newServer(t)
+	dir := made(t, first, nil)
+	if _, err := Push(t.Context(), made(t, second, nil), s.ref(), plain); err != nil {
+		t.Fatal(err)
+	}
+	s.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		for k, v := range rec.Header() {
+			w.Header()[k] = v
+		}
+		w.WriteHeader(rec.Code)
+		if strings.Contains(r.URL.Path, "/blobs/") && rec.Body.Len() > 1500 {
+			w.Write(rec.Body.Bytes()[:100])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		}
+		w.Write(rec.Body.Bytes())
+	})
+	o := plain
+	o.Stall = 50 * time.Millisecond
+	if _, err := Pull(t.Context(), s.ref(), dir, o); err == nil || !strings.Contains(err.Error(), "said nothing for 50ms") {
+		t.Errorf("%v", err)
+	}
+	if builtAtOf(t, dir) != first {
+		t.Error("the old database is gone")
 	}
 }
 

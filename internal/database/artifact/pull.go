@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func pull(ctx context.Context, from oras.ReadOnlyTarget, ref, dir string, o Opti
 	if err != nil {
 		return nil, err
 	}
-	data, err := document(ctx, manifests(from), desc)
+	data, err := document(ctx, manifests(from), desc, o)
 	if err != nil {
 		return nil, err
 	}
@@ -39,13 +40,13 @@ func pull(ctx context.Context, from oras.ReadOnlyTarget, ref, dir string, o Opti
 	if err != nil {
 		return nil, err
 	}
-	raw, err := document(ctx, blobs(from), layers[TypeManifest])
+	raw, err := document(ctx, blobs(from), layers[TypeManifest], o)
 	if err != nil {
 		return nil, err
 	}
 	var signature []byte
 	if l, ok := layers[TypeSignature]; ok {
-		if signature, err = document(ctx, blobs(from), l); err != nil {
+		if signature, err = document(ctx, blobs(from), l, o); err != nil {
 			return nil, err
 		}
 	}
@@ -63,6 +64,11 @@ func pull(ctx context.Context, from oras.ReadOnlyTarget, ref, dir string, o Opti
 		}
 	}
 	parts := filepath.Join(dir, partsFolder)
+	unlock, err := lock(parts)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	res, err = laidDown(dir, o, func(tmp string) (*Result, error) {
 		names, sizes := m.FileNames(), []database.File{m.Match}
 		if m.Text != nil {
@@ -116,7 +122,9 @@ func manifests(from oras.ReadOnlyTarget) content.Fetcher {
 }
 
 // document fetches something small; FetchAll checks size and digest.
-func document(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor) ([]byte, error) {
+func document(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor, o Options) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*o.stall(), fmt.Errorf("nothing complete came within %v", 2*o.stall()))
+	defer cancel()
 	if desc.Size > maxDocument {
 		return nil, fmt.Errorf("%s %s has %d bytes, more than %d", desc.MediaType, desc.Digest, desc.Size, maxDocument)
 	}
@@ -187,9 +195,13 @@ func downloadOnce(ctx context.Context, from content.Fetcher, desc ocispec.Descri
 
 // transfer appends what is missing and returns how much there is.
 func transfer(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor, f *os.File, have int64, o Options) (int64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(o.stall(), func() { cancel(fmt.Errorf("the registry said nothing for %v", o.stall())) })
+	defer watch.Stop()
 	r, err := from.Fetch(ctx, desc)
 	if err != nil {
-		return have, err
+		return have, cmp.Or(context.Cause(ctx), err)
 	}
 	defer r.Close()
 	if have > 0 {
@@ -207,7 +219,10 @@ func transfer(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor
 			}
 		}
 	}
-	n, err := io.Copy(f, io.LimitReader(&meter{r: r, done: have, total: desc.Size, o: o}, desc.Size-have+1))
+	n, err := io.Copy(f, io.LimitReader(&meter{r: r, done: have, total: desc.Size, o: o, watch: watch}, desc.Size-have+1))
+	if err != nil {
+		err = cmp.Or(context.Cause(ctx), err)
+	}
 	return have + n, err
 }
 
