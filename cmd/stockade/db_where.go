@@ -47,7 +47,7 @@ inventories ("stockade sbom IMAGE -o inventory=FILE") have it, without reading a
 				return err
 			}
 			defer db.Close()
-			if _, known := db.Vulnerability(args[0]); !known {
+			if _, known := db.Vulnerability(args[0]); !known && len(db.Keys(args[0])) == 0 {
 				return fault.New(fault.Input, "%s is not in the database (built %s)", args[0], db.Info().BuiltAt)
 			}
 			if len(inventories) == 0 {
