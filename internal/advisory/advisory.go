@@ -79,6 +79,7 @@ type Row struct {
 	Reason       string   `json:"reason,omitempty"`       // why not affected, deferred or not fixed, as published
 
 	Scheme   Scheme   `json:"scheme"`
+	NoEpochs bool     `json:"noEpochs,omitempty"` // RPM: the publisher never names epochs, so versions compare without them
 	Ranges   []Range  `json:"ranges,omitempty"`   // vulnerable versions, any of them; none and no Versions: every version
 	Versions []string `json:"versions,omitempty"` // vulnerable versions, exactly
 

@@ -238,7 +238,7 @@ func (d *decoder) next(stream, name string) *advisory.Row {
 	r.Feed = d.text()
 	f := d.number()
 	r.State, r.Scheme = advisory.State(d.octet()), advisory.Scheme(d.octet())
-	r.Binary = f&rowBinary != 0
+	r.Binary, r.NoEpochs = f&rowBinary != 0, f&rowNoEpochs != 0
 	if r.State > advisory.EndOfLife || r.Scheme > advisory.Loose {
 		d.fail(errBroken)
 	}

@@ -199,6 +199,7 @@ const (
 	rowRequires
 	rowSymbols
 	rowHashes
+	rowNoEpochs
 )
 
 // row writes all of a row but its key, the stream and the package.
@@ -226,6 +227,7 @@ func (e *encoder) row(r *advisory.Row) {
 	set(rowRequires, len(r.Requires) > 0)
 	set(rowSymbols, len(r.Symbols) > 0)
 	set(rowHashes, len(r.Hashes) > 0)
+	set(rowNoEpochs, r.NoEpochs)
 
 	e.name(r.Feed)
 	e.number(f)

@@ -38,6 +38,9 @@ func newJob(r *Reader, src *source) *job {
 	if !found {
 		publisher = ""
 	}
+	for _, ext := range []string{".zst", ".gz", ".xz", ".bz2", ".tar", ".tgz", ".zip"} { // a publisher's folder may be an archive
+		publisher = strings.TrimSuffix(publisher, ext)
+	}
 	return &job{
 		reader: r, src: src, events: make(chan []event, 4), done: make(chan struct{}),
 		doc:    Document{Path: src.path, Publisher: publisher, Size: -1},

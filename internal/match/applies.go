@@ -93,14 +93,17 @@ func sourceVersion(p *inventory.Package) (v string, known bool) {
 	return p.Version, true
 }
 
+// withoutEpoch is a version without its epoch.
+func withoutEpoch(v string) string {
+	if epoch, rest, ok := strings.Cut(v, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
+		return rest
+	}
+	return v
+}
+
 // withoutEpochs is a row whose bounds have none.
 func withoutEpochs(row *advisory.Row) *advisory.Row {
-	bare := func(v string) string {
-		if epoch, rest, ok := strings.Cut(v, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
-			return rest
-		}
-		return v
-	}
+	bare := withoutEpoch
 	out := cloneRow(row)
 	for i := range out.Ranges {
 		r := &out.Ranges[i]

@@ -75,6 +75,9 @@ func (t *tally) take(row *advisory.Row, v string) {
 	if len(row.Binaries) > 0 && !slices.Contains(row.Binaries, t.p.Name) || !sameArch(row.Arches, t.p.Arch) {
 		return
 	}
+	if row.NoEpochs {
+		v = withoutEpoch(v)
+	}
 	if t.p.Type.System() {
 		switch t.sys.product(row.CPE) {
 		case 0:

@@ -8,8 +8,14 @@ import (
 
 	"stockade.dev/stockade/internal/collect/image/account"
 	"stockade.dev/stockade/internal/collect/image/apk"
+	"stockade.dev/stockade/internal/collect/image/cargo"
+	"stockade.dev/stockade/internal/collect/image/composer"
 	"stockade.dev/stockade/internal/collect/image/dpkg"
+	"stockade.dev/stockade/internal/collect/image/gem"
 	"stockade.dev/stockade/internal/collect/image/jar"
+	"stockade.dev/stockade/internal/collect/image/npm"
+	"stockade.dev/stockade/internal/collect/image/nuget"
+	"stockade.dev/stockade/internal/collect/image/pypi"
 	"stockade.dev/stockade/internal/collect/image/rpm"
 	"stockade.dev/stockade/internal/collect/image/secret"
 	"stockade.dev/stockade/internal/inventory"
@@ -51,6 +57,12 @@ var readers = []reader{
 			}
 			return nil
 		}},
+	language("npm", npm.Wants, npm.Read),
+	language("pypi", pypi.Wants, pypi.Read),
+	language("gem", gem.Wants, gem.Read),
+	language("nuget", nuget.Wants, nuget.Read),
+	language("composer", composer.Wants, composer.Read),
+	language("cargo", cargo.Wants, cargo.Read),
 	{name: "account", group: secrets, wants: func(f *file) bool { return account.Wants(f.path) }, max: small,
 		read: func(_ *walker, f *file, data []byte, out *fileResult) error {
 			out.Hits = append(out.Hits, account.Read(f.path, data)...)

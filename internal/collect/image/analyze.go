@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"stockade.dev/stockade/internal/collect/image/lockfile"
 	"stockade.dev/stockade/internal/collect/image/secret"
 	"stockade.dev/stockade/internal/collect/image/source"
 	"stockade.dev/stockade/internal/inventory"
@@ -49,6 +50,7 @@ func Analyze(ctx context.Context, img *Image, o Options) (*inventory.Software, e
 	}
 	m := &merge{o: &o, s: s, layers: results, layered: s.Image != nil}
 	m.run()
+	s.Packages = lockfile.Settle(s.Packages)
 	if s.Image != nil {
 		if !o.Scanners.NoSecrets {
 			s.Hits = append(s.Hits, secret.Config(s.Image)...)

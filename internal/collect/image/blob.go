@@ -73,7 +73,7 @@ type stream struct {
 	pos        int64
 }
 
-// newStream unpacks from r. check is called with the unpacked bytes so far, before each block; its error ends the stream.
+// newStream unpacks from r. check is called with the unpacked bytes so far, after each block; its error ends the stream.
 func newStream(r io.Reader, check func(unpacked int64) error, sum hash.Hash) *stream {
 	s := &stream{full: make(chan []byte, blockCount), free: make(chan []byte, blockCount), stop: make(chan struct{}), done: make(chan struct{})}
 	go s.fill(r, check, sum)
@@ -119,9 +119,11 @@ func (s *stream) fill(r io.Reader, check func(int64) error, sum hash.Hash) {
 				return
 			}
 		}
-		if err == nil {
-			err = check(n)
-		} else if err == io.ErrUnexpectedEOF && m > 0 && !truncated(unpacked) {
+		if over := check(n); over != nil {
+			s.err = over
+			return
+		}
+		if err == io.ErrUnexpectedEOF && m > 0 && !truncated(unpacked) {
 			err = io.EOF // the end within a block
 		}
 		if err != nil {

@@ -288,9 +288,9 @@ func TestOS(t *testing.T) {
 
 func TestConfigRedacted(t *testing.T) {
 	img := imageOf()
-	key := "AKIA" + strings.Repeat("Q3X7", 4)
-	img.Info.Env = []string{"PATH=/usr/bin", "AWS_ACCESS_KEY_ID=" + key}
-	img.Info.History = []inventory.History{{CreatedBy: "RUN AWS_ACCESS_KEY_ID=" + key + " make", Layer: -1}}
+	key := "tr0ub4dor" + "-and-3-more"
+	img.Info.Env = []string{"PATH=/usr/bin", "DB_PASSWORD=" + key}
+	img.Info.History = []inventory.History{{CreatedBy: "RUN DB_PASSWORD=" + key + " make", Layer: -1}}
 	s := analyze(t, img, Options{})
 	if text := fmt.Sprint(s.Image.Env, s.Image.History); strings.Contains(text, key) || !strings.Contains(text, "/usr/bin") {
 		t.Errorf("%s", text)

@@ -101,7 +101,7 @@ func (o *owning) add(path string, name uint32) {
 }
 
 func (o *owning) set() owned {
-	slices.SortStableFunc(o.pairs, func(a, b ownedPair) int { return cmp.Compare(a.hash, b.hash) })
+	slices.SortFunc(o.pairs, func(a, b ownedPair) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.name, b.name)) })
 	out := owned{Names: o.names, Hash: make(hashes, 0, len(o.pairs)), Name: make([]uint32, 0, len(o.pairs))}
 	for i, p := range o.pairs {
 		if i == 0 || p.hash != o.pairs[i-1].hash {

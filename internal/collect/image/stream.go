@@ -19,7 +19,7 @@ func (w *walker) stream(f *file, r io.Reader, head []byte, program, clamd bool, 
 		scanner = binary.New(f.path, f.size)
 		sinks = append(sinks, scanner)
 	}
-	hash := w.hasher != nil && (w.hashAll || suspicious)
+	hash := w.hasher != nil && (w.hashAll || suspicious && f.size == malware.TestSize)
 	if hash {
 		sinks = append(sinks, w.hasher)
 	}

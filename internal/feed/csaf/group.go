@@ -95,7 +95,7 @@ func (r *reading) row(key groupKey, v versioned, binary bool, arches []string, i
 	}
 	row := &advisory.Row{
 		Feed: r.feed, Stream: key.stream, Package: v.name, Binary: binary, IDs: []string{id}, Advisory: key.advisory, Published: r.published,
-		Severity: key.severity, CVSS: cvss, State: key.state, Subscription: key.subscription, Reason: key.reason, Scheme: advisory.RPM,
+		Severity: key.severity, CVSS: cvss, State: key.state, Subscription: key.subscription, Reason: key.reason, Scheme: advisory.RPM, NoEpochs: r.vendor.name == "openeuler",
 		Arches: arches, Module: key.module, CPE: key.cpe,
 	}
 	if key.state == advisory.Fixed {

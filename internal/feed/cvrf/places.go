@@ -172,6 +172,6 @@ func (r *reading) openeulerPackages(stream string, packages []name, binary bool,
 			continue
 		}
 		seen[name+evr] = true
-		r.row(advisory.Row{Stream: stream, Package: name, Binary: binary, State: advisory.Fixed, Ranges: []advisory.Range{{Fixed: evr}}}, v)
+		r.row(advisory.Row{Stream: stream, Package: name, Binary: binary, NoEpochs: true, State: advisory.Fixed, Ranges: []advisory.Range{{Fixed: evr}}}, v)
 	}
 }

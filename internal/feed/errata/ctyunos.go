@@ -47,7 +47,7 @@ func readCTyunOS(_ context.Context, d feed.Document, s feed.Sink) error {
 	if published != "" {
 		s.Modified(ctyunosFeed, published)
 	}
-	e := erratum{feed: ctyunosFeed, id: n.Number, published: published}
+	e := erratum{feed: ctyunosFeed, id: n.Number, published: published, noEpochs: true} // a system made of openEuler, which leaves them out
 	if m := impact.FindStringSubmatch(n.Subject); m != nil {
 		e.severity = notation.Severity(m[1])
 	}

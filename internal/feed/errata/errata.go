@@ -56,6 +56,7 @@ type erratum struct {
 	cves                                  []string
 	cvss                                  map[string][]advisory.CVSS
 	packs                                 []pack
+	noEpochs                              bool // versions are written without their epochs
 }
 
 // rows writes an erratum. Where source packages are listed they stand for the binaries of their version, or for all when
@@ -93,7 +94,7 @@ func (e *erratum) rows(s feed.Sink) error {
 		if row == nil {
 			row = &advisory.Row{
 				Feed: e.feed, Stream: e.stream, Package: p.name, Binary: !p.source, IDs: ids, Advisory: e.id, Published: e.published,
-				Severity: e.severity, State: advisory.Fixed, Scheme: advisory.RPM, Ranges: []advisory.Range{{Fixed: p.evr}}, Module: p.module,
+				Severity: e.severity, State: advisory.Fixed, Scheme: advisory.RPM, NoEpochs: e.noEpochs, Ranges: []advisory.Range{{Fixed: p.evr}}, Module: p.module,
 			}
 			if len(ids) == 1 {
 				row.CVSS = e.cvss[ids[0]]

@@ -36,6 +36,7 @@ type ecosystem struct {
 	release   func(string) (place, bool)                                            // what follows the colon
 	name      func(string) string                                                   // of a package
 	skip      func(id string) bool                                                  // advisories that are no vulnerability unless they name a CVE
+	noEpochs  bool                                                                  // versions of RPM packages are written without their epochs
 	specifics func(a *affected, row *advisory.Row)                                  // ecosystem_specific
 	custom    func(raw json.RawMessage) (symbols []advisory.Symbols, ranges []byte) // ranges over the entry's own
 }
@@ -49,7 +50,7 @@ var ecosystems = map[string]*ecosystem{
 	"red hat":     {feed: "redhat", scheme: advisory.RPM, binary: true, system: true, release: redHat},
 	"suse":        {feed: "suse", scheme: advisory.RPM, system: true, release: product("SUSE ")},
 	"opensuse":    {feed: "suse", scheme: advisory.RPM, system: true, release: product("openSUSE ")},
-	"openeuler":   {feed: "openeuler", scheme: advisory.RPM, system: true, release: plain(func(r string) (string, bool) { return openeuler.Stream("openEuler:" + r) }), specifics: packages},
+	"openeuler":   {feed: "openeuler", scheme: advisory.RPM, system: true, noEpochs: true, release: plain(func(r string) (string, bool) { return openeuler.Stream("openEuler:" + r) }), specifics: packages},
 	"photon os":   {feed: "photon", scheme: advisory.RPM, system: true, release: plain(photon.Stream)},
 	"azure linux": {feed: "azurelinux", scheme: advisory.RPM, system: true, release: azure},
 	"debian":      {feed: "debian", scheme: advisory.Deb, system: true, release: plain(debian.Stream), specifics: urgency},

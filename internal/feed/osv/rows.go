@@ -251,7 +251,7 @@ func (o *output) rows(name string, r *record, ids []string) error {
 		}
 		row := advisory.Row{
 			Feed: name, Package: strings.TrimSpace(a.Package.Name), Binary: e.binary, IDs: ids, Advisory: id, Published: published,
-			Scheme: e.scheme, Subscription: p.subscription, Flavor: p.flavor, CPE: p.cpe,
+			Scheme: e.scheme, NoEpochs: e.noEpochs, Subscription: p.subscription, Flavor: p.flavor, CPE: p.cpe,
 		}
 		if e.name != nil {
 			row.Package = e.name(row.Package)

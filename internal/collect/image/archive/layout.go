@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,7 +47,7 @@ func Layout(ctx context.Context, ref string, o Options) (*source.Image, error) {
 		}
 		f = t
 	}
-	if err := layout(ctx, img, f, tag, o); err != nil {
+	if err := layoutImage(ctx, img, f, tag, o); err != nil {
 		return fail(img, name, err)
 	}
 	if img.Info.Reference == "" {
@@ -54,7 +56,7 @@ func Layout(ctx context.Context, ref string, o Options) (*source.Image, error) {
 	return img, nil
 }
 
-func layout(ctx context.Context, img *source.Image, f files, tag string, o Options) error {
+func layoutImage(ctx context.Context, img *source.Image, f files, tag string, o Options) error {
 	raw, err := small(f, "index.json")
 	if err != nil {
 		return fmt.Errorf("no OCI layout: %w", err)
@@ -204,12 +206,13 @@ func saved(img *source.Image, f files, want string) error {
 	if err != nil {
 		return fmt.Errorf("image configuration: %w", err)
 	}
-	img.Info.ConfigID = configID(m.Config)
-	if img.Info.ConfigID != "" {
-		if err := source.Verify(config, img.Info.ConfigID); err != nil {
+	if id := configID(m.Config); id != "" {
+		if err := source.Verify(config, id); err != nil {
 			return fmt.Errorf("image configuration: %w", err)
 		}
 	}
+	sum := sha256.Sum256(config)
+	img.Info.ConfigID = "sha256:" + hex.EncodeToString(sum[:])
 	ids, err := source.Config(&img.Info, config)
 	if err != nil {
 		return err
@@ -219,8 +222,8 @@ func saved(img *source.Image, f files, want string) error {
 	}
 	for i, p := range m.Layers {
 		layer := source.Layer{Layer: inventory.Layer{DiffID: ids[i]}, Open: opener(f, p)}
-		if hex, ok := strings.CutPrefix(p, "blobs/sha256/"); ok {
-			layer.Digest = "sha256:" + hex
+		if digits, ok := strings.CutPrefix(p, "blobs/sha256/"); ok {
+			layer.Digest = "sha256:" + digits
 		}
 		r, size, err := f.open(p)
 		if err != nil {
@@ -234,10 +237,11 @@ func saved(img *source.Image, f files, want string) error {
 	return nil
 }
 
-// configID takes the image's id out of the configuration's name: "<hex>.json" or "blobs/sha256/<hex>".
+// configID takes the image's id out of the configuration's name: "<hex>.json" or "blobs/sha256/<hex>" of docker,
+// "sha256:<hex>" of other tools.
 func configID(name string) string {
-	hex := strings.TrimSuffix(strings.TrimPrefix(name, "blobs/sha256/"), ".json")
-	if h, err := v1.NewHash("sha256:" + hex); err == nil {
+	digits := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, "blobs/sha256/"), "sha256:"), ".json")
+	if h, err := v1.NewHash("sha256:" + digits); err == nil {
 		return h.String()
 	}
 	return ""

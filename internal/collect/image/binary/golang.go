@@ -269,8 +269,8 @@ func (s *Scanner) goPackages() []inventory.Package {
 		} else if minor, ok := strings.CutPrefix(release, "v1."); ok && strings.HasPrefix(d.Path, "k8s.io/") && (d.Version == "v0.0.0" || d.Version == "(devel)") {
 			one.Version = "v0." + minor // what Kubernetes builds of its own tree is released under this number
 		}
-		if one.Version == "(devel)" {
-			one.Version = ""
+		if v := one.Version; v == "(devel)" || d.Replace != nil && (v == "v0.0.0" || strings.HasPrefix(v, "v0.0.0-00010101000000-")) {
+			one.Version = "" // a folder beside the program, which has no version
 		}
 		out = append(out, one)
 	}

@@ -50,7 +50,7 @@ var products = []product{
 	{name: "haproxy", cpes: []string{"haproxy:haproxy"}, anchors: []string{", released 20", "HA-Proxy version "}, read: readHAProxy},
 	{name: "mariadb", cpes: []string{"mariadb:mariadb"}, files: []string{"mariadbd", "mysqld", "mariadbd-*", "libmariadbd.so*"}, anchors: []string{"-MariaDB"}, read: readMariaDB},
 	{name: "mysql", cpes: []string{"oracle:mysql", "mysql:mysql"}, files: []string{"mysqld", "mysqld-debug"}, anchors: []string{"/mysql-", "/mysql-commercial-", "/percona-server-"}, read: readMySQL},
-	{name: "apache", cpes: []string{"apache:http_server"}, files: []string{"httpd", "httpd*", "apache2", "apache2-*"}, anchors: []string{"Apache/2."}, read: next("Apache/")},
+	{name: "apache", cpes: []string{"apache:http_server"}, files: []string{"httpd", "httpd*", "apache2", "apache2-*"}, anchors: []string{"Apache/2."}, read: readApache},
 	{name: "postgresql", cpes: []string{"postgresql:postgresql"}, files: []string{"postgres", "postmaster", "edb-postgres"}, anchors: []string{"postgres (PostgreSQL) "}, read: next("postgres (PostgreSQL) ")},
 	{name: "memcached", cpes: []string{"memcached:memcached"}, files: []string{"memcached*"}, anchors: []string{"memcached 1."}, read: next("memcached ")},
 	{name: "redis", cpes: []string{"redis:redis", "redislabs:redis"}, files: []string{"redis-server*", "redis-check-*", "redis-sentinel"}, anchors: []string{"redis_version:%s"}, bare: notOver(9)},

@@ -40,6 +40,12 @@ func line(b []byte) string {
 	return string(b[:n])
 }
 
+// readApache reads "Apache/2.4.71"; the program also has the shorter forms that ServerTokens asks for.
+func readApache(_, after []byte) (sight, bool) {
+	version := numbered(after[len("Apache/"):])
+	return sight{version: version}, strings.Count(version, ".") == 2
+}
+
 // readNginx knows nginx and those made of it: "nginx version: openresty/1.25.3.1".
 func readNginx(_, after []byte) (sight, bool) {
 	name, rest, ok := bytes.Cut(after[min(len("nginx version: "), len(after)):], []byte("/"))

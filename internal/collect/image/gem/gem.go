@@ -5,11 +5,15 @@ package gem
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"stockade.dev/stockade/internal/collect/image/lockfile"
 	"stockade.dev/stockade/internal/inventory"
 )
+
+// installed is the folder of an installed gem: "gems/rbs-2.1.0/".
+var installed = regexp.MustCompile(`(?:^|/)gems/[^/]+-\d[^/]*/`)
 
 const (
 	maxText     = 200 // bytes of a name, a version or a licence
@@ -17,11 +21,12 @@ const (
 )
 
 // Wants reports whether Read knows the file: specifications/*.gemspec, specifications/default/*.gemspec and Gemfile.lock. The
-// gemspec that some gems carry in their own folder is another copy.
+// gemspec that some gems carry in their own folder is another copy, and a lock file there is what the gem's authors worked
+// with: nothing of it is installed.
 func Wants(p string) bool {
 	dir, base := path.Split(p)
 	if base == "Gemfile.lock" || base == "gems.locked" {
-		return true
+		return !installed.MatchString(dir)
 	}
 	return strings.HasSuffix(base, ".gemspec") && (strings.HasSuffix(dir, "/specifications/") || strings.HasSuffix(dir, "/specifications/default/") || dir == "specifications/")
 }

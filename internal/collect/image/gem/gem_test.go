@@ -14,7 +14,7 @@ var cases = []struct{ path, data, want string }{
 	{"Gemfile.lock", "GIT\n  remote: https://git.example.com/a.git\n  specs:\n    fromgit (0.1)\n\nPATH\n  remote: .\n  specs:\n    own (1.0)\n\nGEM\n  remote: https://rubygems.example.com/\n  specs:\n    nokogiri (1.13.9)\n      racc (~> 1.4)\n    nokogiri (1.13.9-x86_64-linux)\n    racc (1.6.0)\n\nDEPENDENCIES\n    no (1.0)\n", "fromgit 0.1 lock file, nokogiri 1.13.9 lock file, racc 1.6.0 lock file"},
 }
 
-var unwanted = []string{"gems/a-1.0/a.gemspec", "specifications/a.rb", "Gemfile"}
+var unwanted = []string{"gems/a-1.0/a.gemspec", "specifications/a.rb", "Gemfile", "usr/lib/ruby/gems/3.1.0/gems/rbs-2.1.0/steep/Gemfile.lock"}
 
 var broken = map[string]string{"specifications/none.gemspec": "x"}
 

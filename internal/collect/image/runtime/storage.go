@@ -65,6 +65,9 @@ func stored(img *source.Image, root *os.Root, dir, ref string) error {
 		return fmt.Errorf("no image %q", ref)
 	}
 	found := images[at]
+	if !plainID(found.ID) {
+		return fmt.Errorf("images.json: %q is no id", found.ID)
+	}
 	img.Info.Digest, img.Info.ConfigID = found.Digest, "sha256:"+found.ID
 	config, err := document(root, "overlay-images/"+found.ID+"/"+dataName(img.Info.ConfigID))
 	if err != nil {
