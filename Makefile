@@ -40,10 +40,12 @@ check: ## the quick part of test: no API server, no race detector
 lab: ## build etcd and the API servers for the end-to-end tests (cached)
 	go run ./e2e/lab/cmd/labbuild
 
-deps: ## install what the tests need beside Go: a browser for the HTML report
-	@command -v chromium >/dev/null || { echo "installing chromium for the report tests"; \
+deps: ## install what the tests need beside Go: a browser for the HTML report; debootstrap, rpm, ClamAV and a registry for images
+	@want=; has() { command -v "$$1" >/dev/null || [ -x "/usr/sbin/$$1" ] || want="$$want $$2"; }; \
+	has chromium "chromium fonts-noto-cjk"; has debootstrap debootstrap; has rpmbuild rpm; has clamd clamav-daemon; has docker-registry docker-registry; \
+	[ -z "$$want" ] || { echo "installing$$want for the tests"; \
 	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); $$SUDO apt-get update -qq && \
-	$$SUDO apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; }
+	$$SUDO apt-get install -y -qq --no-install-recommends $$want >/dev/null; }
 
 e2e: deps lab ## only the end-to-end stories against real API servers
 	go test -timeout 30m ./e2e/...

@@ -38,10 +38,11 @@ if [ -n "${KUBECONFIG:-}" ]; then
 else
 	say "Scanning the demo shop ($here/shop)." "正在扫描演示商城（$here/shop）。"
 	# The images of the demo are inventories that were saved: no registry is asked.
+	# The sample of advisories that make built is for them alone; a cluster of yours wants a database of yours.
 	set -- --snapshot "$here/shop" --offline --inventory "$here/inventories"
-fi
-if [ -z "${STOCKADE_DB:-}" ] && [ -f "$here/../bin/db/match.db" ]; then
-	set -- "$@" --db "$here/../bin/db"
+	if [ -z "${STOCKADE_DB:-}" ] && [ -f "$here/../bin/db/match.db" ]; then
+		set -- "$@" --db "$here/../bin/db"
+	fi
 fi
 
 code=0

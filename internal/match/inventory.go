@@ -244,7 +244,7 @@ var update = regexp.MustCompile(`^(?:1\.)?([5-8])(?:u|\.0_)(\d+)`)
 
 // bundled is a binary's version as the streams of components write it: three numbers ("8u402-b06" is "8.0.402").
 func bundled(p *inventory.Package) string {
-	if products[p.Name] == "java" {
+	if strings.HasSuffix(p.Name, "jdk") {
 		if m := update.FindStringSubmatch(p.Version); m != nil {
 			return m[1] + ".0." + m[2]
 		}

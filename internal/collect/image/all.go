@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stockade.dev/stockade/internal/collect/image/account"
@@ -130,9 +131,9 @@ func readDpkgFiles(w *walker, f *file, data []byte, _ *fileResult) error {
 
 func readAPK(w *walker, f *file, data []byte, out *fileResult) error {
 	owned := w.ownedBy(out)
+	defer owned.done()
 	found, err := apk.Read(data, owned.add)
 	out.Packages, out.Database = append(out.Packages, found...), true
-	owned.done()
 	return err
 }
 
@@ -155,10 +156,10 @@ func readRPM(w *walker, f *file, data []byte, out *fileResult) error {
 	dir := f.path[:len(f.path)-len(f.base)]
 	switch f.base {
 	case "rpmdb.sqlite":
-		w.pending(dir).data = bytes.Clone(data)
+		w.pending(dir).data = w.own(data)
 		return nil
 	case "rpmdb.sqlite-wal":
-		w.pending(dir).wal = bytes.Clone(data)
+		w.pending(dir).wal = w.own(data)
 		return nil
 	}
 	return w.rpm(rpm.Files{Name: f.base, Data: data}, out)
@@ -166,12 +167,12 @@ func readRPM(w *walker, f *file, data []byte, out *fileResult) error {
 
 func (w *walker) rpm(files rpm.Files, out *fileResult) error {
 	owned := w.ownedBy(out)
+	defer owned.done()
 	found, err := rpm.Read(files, rpm.Options{Owned: owned.add, Changelog: w.o.RPMChangelog, MaxPackages: w.o.Limits.Packages})
 	for i := range found {
 		found[i].Path = out.Path
 	}
 	out.Packages, out.Database = append(out.Packages, found...), true
-	owned.done()
 	return err
 }
 
@@ -212,27 +213,28 @@ func readJar(w *walker, f *file, data []byte, out *fileResult) error {
 type byPackage struct {
 	w     *walker
 	out   *fileResult
-	pairs []ownedPair
+	names int // of the walker before
+	pairs int
 }
 
-func (w *walker) ownedBy(out *fileResult) *byPackage { return &byPackage{w: w, out: out} }
+func (w *walker) ownedBy(out *fileResult) *byPackage {
+	return &byPackage{w, out, len(w.owning.names), len(w.owning.pairs)}
+}
 
 func (b *byPackage) add(path string, pkg int) {
-	if len(b.pairs) < maxOwned && pkg >= 0 {
-		b.pairs = append(b.pairs, ownedPair{pathHash(path), uint32(pkg)})
+	if pkg >= 0 && pkg < maxOwned {
+		b.w.owning.add(path, uint32(b.names+pkg))
 	}
 }
 
+// done names the packages. Paths of packages that were not given are dropped.
 func (b *byPackage) done() {
-	first := len(b.w.owning.names)
+	o := &b.w.owning
 	for i := range b.out.Packages {
-		b.w.owning.name(b.out.Packages[i].Name)
+		o.name(b.out.Packages[i].Name)
 	}
-	for _, p := range b.pairs {
-		if int(p.name) < len(b.out.Packages) && len(b.w.owning.pairs) < maxOwned {
-			b.w.owning.pairs = append(b.w.owning.pairs, ownedPair{p.hash, uint32(first) + p.name})
-		}
-	}
+	kept := slices.DeleteFunc(o.pairs[b.pairs:], func(p ownedPair) bool { return int(p.name) >= len(o.names) })
+	o.pairs = o.pairs[:b.pairs+len(kept)]
 }
 
 // tooLarge is the reason for a file that is over a reader's limit.

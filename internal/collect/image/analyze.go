@@ -69,7 +69,7 @@ func layers(ctx context.Context, img *Image, o *Options, s *inventory.Software) 
 	results := make([]*result, len(img.Layers))
 	known := make([]bool, len(img.Layers))
 	failed := make([]error, len(img.Layers))
-	spent, big := new(budget), new(sync.Mutex)
+	spent, big := new(budget), new(large)
 	slots := make(chan struct{}, o.Parallel)
 	var wg sync.WaitGroup
 	announced := int64(0)
@@ -115,7 +115,7 @@ func layerName(l *source.Layer) string {
 }
 
 // one returns the result of one layer, kept or new. The error is the context's.
-func one(ctx context.Context, l *source.Layer, o *Options, spent *budget, big *sync.Mutex) (*result, bool, error) {
+func one(ctx context.Context, l *source.Layer, o *Options, spent *budget, big *large) (*result, bool, error) {
 	id := l.Digest
 	if id == "" {
 		id = l.DiffID
@@ -141,7 +141,7 @@ func (o *Options) key(id string) string {
 const tries = 3
 
 // readLayer reads a layer from its beginning, again when the network broke it.
-func readLayer(ctx context.Context, l *source.Layer, o *Options, spent *budget, big *sync.Mutex) (*result, error) {
+func readLayer(ctx context.Context, l *source.Layer, o *Options, spent *budget, big *large) (*result, error) {
 	for try := 1; ; try++ {
 		w := newWalker(ctx, o, spent, big)
 		if l.Dir != "" {
@@ -196,6 +196,10 @@ func (w *walker) secondPass(ctx context.Context, l *source.Layer) *broken {
 // finish makes the result of what was gathered.
 func (w *walker) finish() *result {
 	w.finishRPM()
+	if w.scratch != nil {
+		scratches.Put(w.scratch)
+		w.scratch = nil
+	}
 	r := w.res
 	r.Written, r.Dirs, r.Whiteouts, r.Opaque = r.Written.sorted(), r.Dirs.sorted(), r.Whiteouts.sorted(), r.Opaque.sorted()
 	r.Owned = w.owning.set()

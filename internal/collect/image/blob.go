@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -73,6 +74,9 @@ type stream struct {
 	pos        int64
 }
 
+// blocks are used again by the next layer.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
 // newStream unpacks from r. check is called with the unpacked bytes so far, after each block; its error ends the stream.
 func newStream(r io.Reader, check func(unpacked int64) error, sum hash.Hash) *stream {
 	s := &stream{full: make(chan []byte, blockCount), free: make(chan []byte, blockCount), stop: make(chan struct{}), done: make(chan struct{})}
@@ -96,7 +100,7 @@ func (s *stream) fill(r io.Reader, check func(int64) error, sum hash.Hash) {
 			select {
 			case b = <-s.free:
 			default:
-				b, made = make([]byte, blockSize), made+1
+				b, made = blocks.Get().(*[blockSize]byte)[:], made+1
 			}
 		} else {
 			select {
@@ -242,6 +246,21 @@ func (s *stream) drain() error {
 func (s *stream) close() {
 	close(s.stop)
 	<-s.done
+	if s.whole != nil {
+		s.free <- s.whole[:blockSize]
+		s.whole, s.block = nil, nil
+	}
+	for b := range s.full {
+		blocks.Put((*[blockSize]byte)(b[:blockSize]))
+	}
+	for {
+		select {
+		case b := <-s.free:
+			blocks.Put((*[blockSize]byte)(b))
+		default:
+			return
+		}
+	}
 }
 
 // broken is a failure to read a layer.

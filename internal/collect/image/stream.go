@@ -39,10 +39,7 @@ func (w *walker) stream(f *file, r io.Reader, head []byte, program, clamd bool, 
 				out.Hits = append(out.Hits, hit)
 			}
 		}
-		if w.copy == nil {
-			w.copy = make([]byte, copySize)
-		}
-		_, err := io.CopyBuffer(plainWriter{all}, body, w.copy)
+		_, err := io.CopyBuffer(plainWriter{all}, body, w.scratch.copy)
 		if scanner != nil {
 			found, gaps := scanner.Packages()
 			out.Packages, out.Gaps = append(out.Packages, found...), append(out.Gaps, gaps...)

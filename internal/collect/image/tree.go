@@ -49,11 +49,11 @@ func walkRoot(ctx context.Context, dir string, o Options) (*result, error) {
 		}
 		t.device, _ = deviceOf(info)
 	}
-	return t.run(ctx, &o, new(budget), new(sync.Mutex))
+	return t.run(ctx, &o, new(budget), new(large))
 }
 
 // walkDiff reads an unpacked layer.
-func walkDiff(ctx context.Context, l *source.Layer, o *Options, spent *budget, big *sync.Mutex) (*result, error) {
+func walkDiff(ctx context.Context, l *source.Layer, o *Options, spent *budget, big *large) (*result, error) {
 	root, err := os.OpenRoot(l.Dir)
 	if err != nil {
 		return &result{passing: true, Gaps: []inventory.Gap{{What: layerName(l), Code: "broken", Reason: err.Error()}}}, nil
@@ -63,7 +63,7 @@ func walkDiff(ctx context.Context, l *source.Layer, o *Options, spent *budget, b
 	return t.run(ctx, o, spent, big)
 }
 
-func (t *tree) run(ctx context.Context, o *Options, spent *budget, big *sync.Mutex) (*result, error) {
+func (t *tree) run(ctx context.Context, o *Options, spent *budget, big *large) (*result, error) {
 	t.wake = sync.NewCond(&t.mu)
 	t.todo = []string{""}
 	walkers := make([]*walker, o.Parallel)

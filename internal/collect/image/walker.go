@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -35,14 +36,15 @@ const (
 	maxGaps   = 1000 // of one layer
 	headSize  = 512
 	copySize  = 128 << 10
-	reuseSize = 4 << 20 // buffers up to this size are used again
+	reuseSize = 4 << 20  // files up to this size have a buffer for each layer
+	keepSize  = 64 << 20 // larger buffers are given back at once
 )
 
 // walker takes the entries of one layer, or a worker's part of a tree, and makes a result. It belongs to one goroutine.
 type walker struct {
 	ctx     context.Context
 	o       *Options
-	big     *sync.Mutex // held while a big file is in memory: one at a time in an image
+	big     *large
 	spent   *budget
 	readers []*reader
 	res     *result
@@ -52,9 +54,8 @@ type walker struct {
 	packs   int
 	hits    int
 	gaps    int
-	buf     []byte
+	scratch *scratch
 	head    [headSize]byte
-	copy    []byte
 	hasher  *malware.Hasher
 	hashAll bool
 	// again: regular files whose content is wanted under the name of a later hard link, read in a second pass.
@@ -62,9 +63,9 @@ type walker struct {
 	second bool
 }
 
-func newWalker(ctx context.Context, o *Options, spent *budget, big *sync.Mutex) *walker {
+func newWalker(ctx context.Context, o *Options, spent *budget, big *large) *walker {
 	w := &walker{ctx: ctx, o: o, spent: spent, big: big, res: &result{Raw: map[string][]byte{}, Links: map[string]string{}}, found: map[string]int{},
-		sqlite: map[string]*sqlite{}, again: map[string]string{}}
+		sqlite: map[string]*sqlite{}, again: map[string]string{}, scratch: scratches.Get().(*scratch)}
 	for i := range readers {
 		r := &readers[i]
 		if r.group == packages && o.Scanners.NoPackages || r.group == secrets && o.Scanners.NoSecrets {
@@ -78,6 +79,41 @@ func newWalker(ctx context.Context, o *Options, spent *budget, big *sync.Mutex) 
 	}
 	return w
 }
+
+// large holds the big files of an image, one at a time, in memory that is used again.
+type large struct {
+	sync.Mutex
+	buf []byte
+}
+
+// lend returns n bytes, to be used until the lock is given back. Memory of the largest files is not kept.
+func (l *large) lend(n int64) []byte {
+	if int64(cap(l.buf)) >= n {
+		return l.buf[:n]
+	}
+	l.buf = nil // may go before the new one comes
+	data := make([]byte, n)
+	if n <= keepSize {
+		l.buf = data
+	}
+	return data
+}
+
+// own returns data that a reader may keep: a copy, or lent memory that is not lent again.
+func (w *walker) own(data []byte) []byte {
+	if len(data) == 0 || int64(len(data)) <= reuseSize {
+		return bytes.Clone(data)
+	}
+	if len(w.big.buf) > 0 && &w.big.buf[0] == &data[0] {
+		w.big.buf = nil
+	}
+	return data
+}
+
+// scratch is memory of a walker that the next one takes over.
+type scratch struct{ file, copy []byte }
+
+var scratches = sync.Pool{New: func() any { return &scratch{copy: make([]byte, copySize)} }}
 
 // clean makes an entry's name a path from the root. odd says that it tried to leave it.
 func clean(name string) (p string, odd bool) {
@@ -388,14 +424,14 @@ func (w *walker) file(f *file, r io.Reader) {
 func (w *walker) whole(f *file, r io.Reader, wanted []*reader, program, clamd bool, out *fileResult) {
 	var data []byte
 	if f.size <= reuseSize {
-		if int64(cap(w.buf)) < f.size {
-			w.buf = make([]byte, max(f.size, 64<<10), min(reuseSize, max(2*f.size, 64<<10)))
+		if int64(cap(w.scratch.file)) < f.size {
+			w.scratch.file = make([]byte, max(f.size, 64<<10), min(reuseSize, max(2*f.size, 64<<10)))
 		}
-		data = w.buf[:f.size]
+		data = w.scratch.file[:f.size]
 	} else {
 		w.big.Lock()
 		defer w.big.Unlock()
-		data = make([]byte, f.size)
+		data = w.big.lend(f.size)
 	}
 	if n, err := io.ReadFull(r, data); err != nil {
 		out.Gaps = append(out.Gaps, inventory.Gap{What: f.path, Code: "broken", Reason: "cut off: " + err.Error()})

@@ -19,7 +19,7 @@ type Name struct {
 // Parse reads either binding.
 func Parse(s string) (Name, bool) {
 	s = strings.TrimSpace(s)
-	if len(s) > 1000 || strings.ContainsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) || c == unicode.ReplacementChar }) {
+	if len(s) > 1000 || strings.ContainsFunc(s, unwritable) {
 		return Name{}, false
 	}
 	var f []string
@@ -39,6 +39,9 @@ func Parse(s string) (Name, bool) {
 		f = append(f, "*")
 	}
 	for i := range f {
+		if strings.ContainsFunc(f[i], unwritable) { // came out of an escape
+			return Name{}, false
+		}
 		if f[i] == "" {
 			f[i] = "*"
 		}
@@ -48,6 +51,11 @@ func Parse(s string) (Name, bool) {
 		return Name{}, false
 	}
 	return n, true
+}
+
+// unwritable reports whether a character cannot stand in a name. Bytes that are no UTF-8 are read as the replacement character.
+func unwritable(c rune) bool {
+	return unicode.IsSpace(c) || unicode.IsControl(c) || c == unicode.ReplacementChar
 }
 
 // split cuts at colons that are not escaped and removes the escapes.

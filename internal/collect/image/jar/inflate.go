@@ -183,14 +183,15 @@ func (f *inflater) ended() bool {
 	return n == 0 && err == io.EOF
 }
 
+var hashing = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // hash returns the SHA-1 of the source as hex.
 func (r *reader) hash(s source) (string, error) {
-	if r.buffer == nil {
-		r.buffer = make([]byte, 64<<10)
-	}
+	buffer := hashing.Get().(*[64 << 10]byte)
+	defer hashing.Put(buffer)
 	sum := sha1.New()
 	for off := int64(0); off < s.size; {
-		p := r.buffer[:min(int64(len(r.buffer)), s.size-off)]
+		p := buffer[:min(int64(len(buffer)), s.size-off)]
 		if err := s.fill(p, off); err != nil {
 			return "", fmt.Errorf("byte %d: %w", off, err)
 		}

@@ -92,7 +92,6 @@ type reader struct {
 	archives int
 	stop     bool // a limit of the whole Read is reached: what is open is finished, nothing more is opened
 	free     [][]byte
-	buffer   []byte // for hashing
 }
 
 // archive is one archive while it is read.
