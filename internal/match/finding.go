@@ -287,6 +287,9 @@ func references(v *Vulnerability, about *advisory.Vulnerability) []string {
 func texts(v *Vulnerability, d *finding.Vulnerable, about *advisory.Vulnerability) (title, message, fix finding.Text) {
 	title = finding.Text{EN: v.ID + " in " + d.Package, ZH: d.Package + " 存在漏洞 " + v.ID}
 	what := about.Title
+	if strings.HasPrefix(what, v.ID) {
+		what = "" // says no more than the id, or speaks of another system's package
+	}
 	if what != "" {
 		// The title is of the vulnerability, whatever the package: reports group by it.
 		title = finding.Text{EN: v.ID + ": " + what, ZH: v.ID + "：" + what}

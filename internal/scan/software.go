@@ -248,7 +248,7 @@ func (r *run) look(sw *inventory.Software, u *Use) {
 		}
 	}
 	for _, g := range gaps {
-		r.told = append(r.told, finding.NotScanned{Target: sw.Name, What: g.What, Reason: g.Reason, Code: finding.Code(g.Code)})
+		r.told = append(r.told, finding.NotScanned{Target: sw.Name, What: g.What, Reason: strings.TrimPrefix(g.Reason, g.What+": "), Code: finding.Code(g.Code)})
 	}
 	if sw.Kind == "image" || sw.Kind == "rootfs" {
 		r.imageRules(sw, u, eol)
@@ -301,6 +301,9 @@ func hitPath(sw *inventory.Software, path string) (string, *inventory.Hit) {
 // place says where a finding of an inventory is, and who runs it.
 func (r *run) place(f *finding.Finding, sw *inventory.Software, u *Use) {
 	f.Resource.Cluster = r.cluster.Name
+	if f.Risk == "" && sw.Kind != "node" {
+		f.Risk = "image"
+	}
 	switch {
 	case sw.Kind == "image":
 		f.Resource.Image = u.Reference

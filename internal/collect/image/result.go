@@ -100,8 +100,40 @@ func (o *owning) add(path string, name uint32) {
 	}
 }
 
+// sort orders the pairs by hash, then name. Hashes are spread evenly: after one pass over their upper bits little is left.
+func (o *owning) sort() {
+	const shift, buckets = 52, 1 << 12
+	less := func(a, b ownedPair) int {
+		if a.hash != b.hash {
+			return cmp.Compare(a.hash, b.hash)
+		}
+		return cmp.Compare(a.name, b.name)
+	}
+	if len(o.pairs) < buckets {
+		slices.SortFunc(o.pairs, less)
+		return
+	}
+	var start [buckets + 1]int
+	for _, p := range o.pairs {
+		start[p.hash>>shift+1]++
+	}
+	for i := range buckets {
+		start[i+1] += start[i]
+	}
+	next, out := start, make([]ownedPair, len(o.pairs))
+	for _, p := range o.pairs {
+		b := p.hash >> shift
+		out[next[b]] = p
+		next[b]++
+	}
+	for i := range buckets {
+		slices.SortFunc(out[start[i]:start[i+1]], less)
+	}
+	o.pairs = out
+}
+
 func (o *owning) set() owned {
-	slices.SortFunc(o.pairs, func(a, b ownedPair) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.name, b.name)) })
+	o.sort()
 	out := owned{Names: o.names, Hash: make(hashes, 0, len(o.pairs)), Name: make([]uint32, 0, len(o.pairs))}
 	for i, p := range o.pairs {
 		if i == 0 || p.hash != o.pairs[i-1].hash {

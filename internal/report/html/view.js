@@ -43,7 +43,7 @@ const button = (text, onclick, props) => el("button", { type: "button", onclick,
 
 const ruleOf = (f) => data.rules[f.rule];
 const riskOf = (f) => ruleOf(f).risk || "unknown";
-const placeOf = (f) => (isCluster ? f.resource.namespace : f.resource.file) || "";
+const placeOf = (f) => (isCluster ? f.resource.namespace || ((f.resource.workloads || [])[0] || {}).namespace : f.resource.file) || "";
 const placeName = (p) => p || t(isCluster ? "clusterWide" : "noFile");
 const clauseKey = (c) => `${c.framework}/${c.clause}`;
 const clausesOf = (f) => f.clauses || ruleOf(f).clauses || [];

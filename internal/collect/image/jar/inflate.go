@@ -183,15 +183,17 @@ func (f *inflater) ended() bool {
 	return n == 0 && err == io.EOF
 }
 
+// hashing are buffers: most archives are small, and there are many.
 var hashing = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // hash returns the SHA-1 of the source as hex.
 func (r *reader) hash(s source) (string, error) {
-	buffer := hashing.Get().(*[64 << 10]byte)
-	defer hashing.Put(buffer)
+	if r.buffer == nil {
+		r.buffer = hashing.Get().(*[64 << 10]byte)
+	}
 	sum := sha1.New()
 	for off := int64(0); off < s.size; {
-		p := buffer[:min(int64(len(buffer)), s.size-off)]
+		p := r.buffer[:min(int64(len(r.buffer)), s.size-off)]
 		if err := s.fill(p, off); err != nil {
 			return "", fmt.Errorf("byte %d: %w", off, err)
 		}

@@ -92,6 +92,7 @@ type reader struct {
 	archives int
 	stop     bool // a limit of the whole Read is reached: what is open is finished, nothing more is opened
 	free     [][]byte
+	buffer   *[64 << 10]byte // for hashing
 }
 
 // archive is one archive while it is read.
@@ -127,6 +128,9 @@ func Read(r io.ReaderAt, size int64, path string, o Options) ([]inventory.Packag
 	}
 	rd := &reader{options: o}
 	err := rd.read(&archive{source: source{r: r, size: size}, path: path})
+	if rd.buffer != nil {
+		hashing.Put(rd.buffer)
+	}
 	if rd.lostGaps > 0 {
 		rd.gaps = append(rd.gaps, inventory.Gap{What: path, Code: "limit", Reason: fmt.Sprintf("%d more gaps in this archive are not listed", rd.lostGaps)})
 	}
