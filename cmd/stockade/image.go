@@ -285,4 +285,3 @@ func writeSBOM(stdout io.Writer, spec string, sw *inventory.Software) error {
 	}
 	return fault.Wrap(fault.Usage, "-o "+spec, os.WriteFile(file, b.Bytes(), 0o644))
 }
-

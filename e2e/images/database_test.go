@@ -61,15 +61,7 @@ func built(dirs []string, name string) (*database.DB, error) {
 		}
 	}
 	err = kept(dir, func(dir string) error {
-		b, err := database.NewBuilder(database.BuildOptions{})
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		if err := feed.Walk(context.Background(), dirs, sources.All, feed.Limits{}, b, nil); err != nil {
-			return err
-		}
-		if _, err := b.Finish(database.Output{Dir: dir, BuiltAt: time.Now().UTC().Format(time.RFC3339)}); err != nil {
+		if err := buildDatabase(dir, dirs); err != nil {
 			return err
 		}
 		return os.WriteFile(dir+".key", []byte(key), 0o600)
@@ -80,6 +72,22 @@ func built(dirs []string, name string) (*database.DB, error) {
 	return database.Open(dir, database.Options{})
 }
 
+func buildDatabase(dir string, feeds []string) error {
+	b, err := database.NewBuilder(database.BuildOptions{})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := feed.Walk(context.Background(), feeds, sources.All, feed.Limits{}, b, nil); err != nil {
+		return err
+	}
+	_, err = b.Finish(database.Output{Dir: dir, BuiltAt: time.Now().UTC().Format(time.RFC3339)})
+	return err
+}
+
+// day is when the tests take place: ends of life are before or after it.
+var day = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
 // matcher matches against advisories, as of a day.
 func matcher(t testing.TB) *match.Matcher {
 	t.Helper()
@@ -87,7 +95,7 @@ func matcher(t testing.TB) *match.Matcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return match.NewMatcher(match.Over(d), match.Options{Now: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)})
+	return match.NewMatcher(match.Over(d), match.Options{Now: day})
 }
 
 // scan reads an image.

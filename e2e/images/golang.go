@@ -1,7 +1,6 @@
 package images
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -48,7 +47,7 @@ func build(dir, name string, module map[string]string, flags []string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", name, err, out)
 	}
-	return errors.Join(os.RemoveAll(source))
+	return os.RemoveAll(source)
 }
 
 // KubernetesProgram builds a program that says of itself in its build information what a release of Kubernetes says: the
@@ -87,7 +86,7 @@ func PluginProgram(t testing.TB, plugin, version string) string {
 	}, "github.com/containernetworking/plugins/plugins/main/"+plugin)
 }
 
-// Libraries are modules with what of them a program calls.
+// libraries are modules with what of them a program calls.
 var libraries = map[string]string{
 	"golang.org/x/text": "import \"golang.org/x/text/language\"\n\nfunc init() { language.Parse(\"en\") }\n",
 	"gopkg.in/yaml.v3":  "import \"gopkg.in/yaml.v3\"\n\nfunc init() { _ = yaml.Unmarshal(nil, nil) }\n",

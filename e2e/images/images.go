@@ -1,6 +1,7 @@
 // Package images builds real images for the end-to-end tests and the benchmarks: Debian by debootstrap and apt, package
-// databases of other systems under os-release files as their vendors write them, Go programs, archives of Java classes. What
-// takes long is kept in the user's cache folder. Building Debian trees needs root, as debootstrap does.
+// databases of other systems, real ones and such as the real rpm makes, under os-release files as their vendors write them, Go
+// programs, archives of Java classes. What takes long is kept in the user's cache folder, by a hash of its recipe. Building
+// Debian trees needs root, as debootstrap does.
 package images
 
 import (
@@ -41,7 +42,7 @@ func folder(name string, recipe ...string) (string, error) {
 }
 
 // kept makes a folder once: other processes wait, and half a tree is thrown away.
-func kept(dir string, make func(dir string) error) error {
+func kept(dir string, fill func(dir string) error) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func kept(dir string, make func(dir string) error) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := make(dir); err != nil {
+	if err := fill(dir); err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	return os.WriteFile(dir+".done", nil, 0o600)

@@ -48,7 +48,7 @@ type File struct {
 	Hard string // hard link to
 }
 
-// Files are the entries of a layer. Deleted is the value for a whiteout.
+// Files are the entries of a layer by path.
 type Files map[string]File
 
 // Delete adds the whiteout of a path.
@@ -241,8 +241,10 @@ func tree(w io.Writer, dir, below string) error {
 			return err
 		}
 		if below != "" {
-			if err := gone(out, filepath.Join(below, name), p, name, d.IsDir()); err != nil {
-				return err
+			if d.IsDir() {
+				if err := gone(out, filepath.Join(below, name), p, name); err != nil {
+					return err
+				}
 			}
 			if old, err := os.Lstat(filepath.Join(below, name)); err == nil && same(old, info, filepath.Join(below, name), p) {
 				return nil
@@ -251,16 +253,13 @@ func tree(w io.Writer, dir, below string) error {
 		return entry(out, p, name, info, hard)
 	})
 	if err == nil && below != "" {
-		err = gone(out, below, dir, "", true)
+		err = gone(out, below, dir, "")
 	}
 	return errors.Join(err, out.Close())
 }
 
 // gone writes whiteouts for what is in the folder below and not above.
-func gone(out *tar.Writer, below, above, name string, isDir bool) error {
-	if !isDir {
-		return nil
-	}
+func gone(out *tar.Writer, below, above, name string) error {
 	entries, err := os.ReadDir(below)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil

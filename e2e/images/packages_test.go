@@ -2,6 +2,7 @@ package images
 
 import (
 	"cmp"
+	"database/sql"
 	"debug/buildinfo"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	_ "modernc.org/sqlite"
 
 	"stockade.dev/stockade/internal/collect/image"
 	"stockade.dev/stockade/internal/inventory"
@@ -333,4 +336,125 @@ func labCache(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, "stockade-lab")
+}
+
+// TestLanguages: Python's and Ruby's own package managers list the same in the tree as the scanner in its image.
+func TestLanguages(t *testing.T) {
+	tree := DebianMiddleware(t)
+	s := scan(t, DebianMiddlewareImage(t, Gzip), image.Options{Scanners: image.Scanners{NoSecrets: true, NoMalware: true}})
+	simple := func(p *inventory.Package) string { return p.Name + " " + p.Version }
+	var pip, gems []string
+	for _, l := range lines(t, "chroot", tree, "python3", "-m", "pip", "list", "--format=freeze") {
+		pip = append(pip, strings.Replace(l, "==", " ", 1))
+	}
+	equal(t, "pip list", names(s, inventory.PyPI, simple), pip)
+	for _, l := range lines(t, "chroot", tree, "gem", "list", "--local") {
+		if name, version, ok := strings.Cut(l, " ("); ok {
+			gems = append(gems, name+" "+strings.TrimSuffix(strings.TrimPrefix(version, "default: "), ")"))
+		}
+	}
+	slices.Sort(gems)
+	equal(t, "gem list", slices.Compact(names(s, inventory.Gem, simple)), gems) // rake is there twice
+	for _, p := range s.Packages {
+		if (p.Type == inventory.PyPI || p.Type == inventory.Gem) && p.Owner == "" {
+			t.Errorf("%s belongs to nobody", p.Path)
+		}
+	}
+}
+
+// TestNode: a tree of modules as npm installs it, scopes and modules in modules included.
+func TestNode(t *testing.T) {
+	module := func(f Files, path, name, version string) {
+		f.Text("app/"+path+"/package.json", `{"name":"`+name+`","version":"`+version+`","license":"MIT"}`)
+	}
+	f := Files{}.Text("app/package.json", `{"name":"shop","version":"1.0.0","dependencies":{"bootstrap":"3.4.0"}}`)
+	module(f, "node_modules/bootstrap", "bootstrap", "3.4.0")
+	module(f, "node_modules/@babel/traverse", "@babel/traverse", "7.23.0")
+	module(f, "node_modules/@babel/traverse/node_modules/ms", "ms", "0.7.0")
+	module(f, "node_modules/ms", "ms", "2.1.3")
+	f.Text("app/node_modules/ms/test/package.json", `{"name":"no-module","version":"9.9.9"}`)
+	s := scan(t, Layout(t, Layer(f, Gzip)), image.Options{})
+	noGaps(t, s)
+	equal(t, "modules", names(s, inventory.NPM, func(p *inventory.Package) string { return p.Name + " " + p.Version }),
+		[]string{"@babel/traverse 7.23.0", "bootstrap 3.4.0", "ms 0.7.0", "ms 2.1.3"})
+	r := matcher(t).Match(s)
+	for id, of := range map[string]string{"CVE-2019-8331": "bootstrap", "CVE-2023-45133": "@babel/traverse", "CVE-2015-8315": "ms"} {
+		if !has(&r, id, of) {
+			t.Errorf("%s does not have %s", of, id)
+		}
+	}
+	if n := len(r.Vulnerabilities); n != 3 {
+		t.Errorf("%d vulnerabilities: %+v", n, r.Vulnerabilities)
+	}
+}
+
+// TestStaging: the modules of Kubernetes' own tree have the release that the program has.
+func TestStaging(t *testing.T) {
+	for _, trimmed := range []bool{false, true} {
+		s := scan(t, Layout(t, Layer(program(t, "usr/local/bin/kubelet", KubernetesProgram(t, "kubelet", "v1.28.3", trimmed)), Gzip)), image.Options{})
+		for _, p := range s.Packages {
+			if p.Name == "k8s.io/kubernetes" && (p.Version != "v1.28.3" || p.Component != "kubelet") {
+				t.Errorf("trimmed %v: %+v", trimmed, p)
+			}
+			if p.Name == "k8s.io/component-base" && p.Version != "v0.28.3" {
+				t.Errorf("trimmed %v: %+v", trimmed, p)
+			}
+		}
+		if len(s.Packages) != 3 {
+			t.Errorf("trimmed %v: %d packages", trimmed, len(s.Packages))
+		}
+	}
+}
+
+// TestWAL: packages that are in the write-ahead log only, which SQLite itself wrote, count; the other way round those that it
+// removes do not.
+func TestWAL(t *testing.T) {
+	whole := RPMDatabase(t, RPM{Name: "first", Version: "1.0", Release: "1"}, RPM{Name: "second", Version: "2.0", Release: "1.el9"}, RPM{Name: "third", Version: "3.0", Release: "1"})
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rpmdb.sqlite")
+	if err := os.WriteFile(file, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	run := func(query string) {
+		t.Helper()
+		if _, err := db.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("CREATE TABLE kept AS SELECT hnum, blob FROM Packages WHERE hnum = 2; DELETE FROM Packages WHERE hnum = 2")
+	run("PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0")
+	run("PRAGMA wal_checkpoint(TRUNCATE)")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("INSERT INTO Packages (hnum, blob) SELECT hnum, blob FROM kept; DELETE FROM Packages WHERE hnum = 3; DROP TABLE kept")
+	log, err := os.ReadFile(file + "-wal")
+	if err != nil || len(log) == 0 {
+		t.Fatalf("%d bytes of log: %v", len(log), err)
+	}
+	now, err := os.ReadFile(file)
+	if err != nil || !slices.Equal(now, before) {
+		t.Fatal("the log was merged")
+	}
+	var lists [2][]string
+	for i, log := range [][]byte{nil, log} {
+		f := Files{"usr/lib/sysimage/rpm/rpmdb.sqlite": {Data: before}}
+		if log != nil {
+			f["usr/lib/sysimage/rpm/rpmdb.sqlite-wal"] = File{Data: log}
+		}
+		s := scan(t, Layout(t, Layer(f, Zstd)), image.Options{})
+		noGaps(t, s)
+		lists[i] = names(s, inventory.RPM, asRPM)
+		equal(t, "rpm", lists[i], rpmQuery(t, "rpmdb.sqlite", before, log))
+	}
+	if len(lists[0]) != 2 || len(lists[1]) != 2 || slices.Equal(lists[0], lists[1]) {
+		t.Errorf("without the log %q, with it %q", lists[0], lists[1])
+	}
 }

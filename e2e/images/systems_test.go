@@ -11,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"stockade.dev/stockade/internal/collect/image"
+	"stockade.dev/stockade/internal/database"
+	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
 	"stockade.dev/stockade/internal/match"
 )
@@ -289,5 +291,118 @@ func TestList(t *testing.T) {
 	}
 	if n := len(systems()); n != len(have) || n < 66 {
 		t.Errorf("%d systems, %d labels: %v", n, len(have), slices.Sorted(maps.Keys(have)))
+	}
+}
+
+// TestOperator: systems without a feed get their findings by the operator's own table, and what a package's changelog says is
+// fixed is suppressed by that evidence.
+func TestOperator(t *testing.T) {
+	feeds, dir := t.TempDir(), t.TempDir()
+	table := "id,os,release,src,bin,fixed,cves,severity,date\n" +
+		"EulerOS-SA-2026-1001,euleros,2.0-SP9,openssl,,1:1.1.1f-7.h30.eulerosv2r9,CVE-2022-0778,high,2022-05-01\n" +
+		"KYSA-202605-0001,kylin,V10-SP2,,sudo,1.8.27-7.ky10,CVE-2021-3156,critical,2021-02-01\n" +
+		"UTSA-2026-000001,uos,20e-1060,sudo,,1.9.2-3.uel20,CVE-2021-3156,critical,2021-02-01\n"
+	if err := os.WriteFile(filepath.Join(feeds, "own.csv"), []byte(table), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := buildDatabase(dir, []string{feeds}); err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(dir, database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	m := match.NewMatcher(match.Over(db), match.Options{Now: day})
+	for _, c := range []struct {
+		files  Files
+		rpm    RPM
+		id     string
+		found  bool
+		closed bool // by its changelog
+	}{
+		{EulerOS("SP9x86_64"), RPM{Name: "openssl-libs", Version: "1.1.1f", Release: "7.h13.eulerosv2r9", Epoch: "1", Source: "openssl"}, "CVE-2022-0778", true, false},
+		{EulerOS("SP9x86_64"), RPM{Name: "openssl-libs", Version: "1.1.1f", Release: "7.h30.eulerosv2r9", Epoch: "1", Source: "openssl"}, "CVE-2022-0778", false, false},
+		{EulerOS("SP9x86_64"), RPM{Name: "openssl-libs", Version: "1.1.1f", Release: "7.h20.eulerosv2r9", Epoch: "1", Source: "openssl", Changelog: "Type:CVE ID:CVE-2022-0778 fix"}, "CVE-2022-0778", true, true},
+		{EulerOS("SP8"), RPM{Name: "openssl-libs", Version: "1.1.1f", Release: "7.h13.eulerosv2r8", Epoch: "1", Source: "openssl"}, "CVE-2022-0778", false, false},
+		{Kylin("Sword", ""), RPM{Name: "sudo", Version: "1.8.27", Release: "5.ky10"}, "CVE-2021-3156", true, false},
+		{Kylin("Tercel", ""), RPM{Name: "sudo", Version: "1.8.27", Release: "5.ky10"}, "CVE-2021-3156", false, false},
+		{UOS("platform:uel20", "fuyu", "e", "1060"), RPM{Name: "sudo", Version: "1.9.2", Release: "2.uel20"}, "CVE-2021-3156", true, false},
+		{UOS("platform:uel20", "fuyu", "e", "1070"), RPM{Name: "sudo", Version: "1.9.2", Release: "2.uel20"}, "CVE-2021-3156", false, false},
+	} {
+		s := scan(t, Layout(t, Layer(c.files, Gzip), Layer(Files{"var/lib/rpm/rpmdb.sqlite": {Data: RPMDatabase(t, c.rpm)}}, Gzip)), image.Options{RPMChangelog: true})
+		r := m.Match(s)
+		if found := len(r.Vulnerabilities) == 1 && r.Vulnerabilities[0].ID == c.id; found != c.found || found && r.Vulnerabilities[0].Open == c.closed {
+			t.Errorf("%s, %s: %+v", s.OS.Release, c.rpm.NEVRA(), r.Vulnerabilities)
+		}
+		if findings := m.Findings(s, &r, match.Place{}); c.closed && (len(findings) != 1 || findings[0].Status != finding.Suppressed || findings[0].Suppression.By != finding.EvidenceChangelog) {
+			t.Errorf("%s: %+v", c.rpm.NEVRA(), findings)
+		}
+	}
+}
+
+// TestEpochs: openEuler's statements never name epochs, its packages have them.
+func TestEpochs(t *testing.T) {
+	for release, want := range map[string]bool{"9.0-15.oe2003sp4": true, "9.0-33.oe2003sp4": false} {
+		v, r, _ := strings.Cut(release, "-")
+		s := scan(t, Layout(t, Layer(OpenEuler("20.03", "20.03 (LTS-SP4)"), Gzip), Layer(Files{"var/lib/rpm/rpmdb.sqlite": {Data: RPMDatabase(t, RPM{Name: "vim-minimal", Source: "vim", Epoch: "2", Version: v, Release: r})}}, Gzip)), image.Options{})
+		result := matcher(t).Match(s)
+		if has(&result, "CVE-2025-29768", "vim-minimal") != want {
+			t.Errorf("vim 2:%s: vulnerable is %v, want %v", release, !want, want)
+		}
+	}
+}
+
+// TestKinds: what must hold beside the version: the module stream, the kind of build, the subscription, the processor.
+func TestKinds(t *testing.T) {
+	m := matcher(t)
+	rocky, oracle := RHELLike("rocky", "Rocky Linux", "8.5"), RHELLike("ol", "Oracle Linux Server", "8.10")
+	abrt := RPM{Name: "rubygem-abrt", Version: "0.3.0", Release: "3.module+el8.4.0+400+abc", Module: "ruby:2.6:8050020211215145054:b4937e53"}
+	other, plain := abrt, abrt
+	other.Module, plain.Module, plain.Release = "ruby:2.7:8050020211215145054:c5368500", "", "3.el8"
+	ksplice := RPM{Name: "openssl-libs", Version: "1.1.1g", Release: "12.ksplice1.el8_3", Epoch: "2", Source: "openssl"}
+	usual := RPM{Name: "openssl-libs", Version: "1.1.1g", Release: "12.el8_3", Epoch: "1", Source: "openssl"}
+	rsyslog := RPM{Name: "rsyslog", Version: "8.24.0", Release: "57.0.2.el7_9.3"} // past the fix of x86_64, not that of aarch64
+	arm := rsyslog
+	arm.Arch = "aarch64"
+	for _, c := range []struct {
+		name  string
+		files Files
+		rpm   RPM
+		id    string
+		want  bool
+	}{
+		{"stream of the statement", rocky, abrt, "CVE-2019-8324", true},
+		{"another stream", rocky, other, "CVE-2019-8324", false},
+		{"no module", rocky, plain, "CVE-2019-8324", false},
+		{"ksplice build", oracle, ksplice, "CVE-2021-3449", true},
+		{"usual build", oracle, usual, "CVE-2021-3449", false},
+		{"x86_64", RHELLike("ol", "Oracle Linux Server", "7.9"), rsyslog, "CVE-2022-24903", false},
+		{"aarch64", RHELLike("ol", "Oracle Linux Server", "7.9"), arm, "CVE-2022-24903", true},
+	} {
+		s := scan(t, Layout(t, Layer(c.files, Gzip), Layer(Files{"var/lib/rpm/rpmdb.sqlite": {Data: RPMDatabase(t, c.rpm)}}, Gzip)), image.Options{})
+		if r := m.Match(s); has(&r, c.id, c.rpm.Name) != c.want {
+			t.Errorf("%s: %s of %s: want %v; gaps %+v", c.name, c.id, c.rpm.NEVRA(), c.want, r.Gaps)
+		}
+	}
+	// A fix that only subscribers get is told as one, and is no fix for others.
+	for pro, want := range map[string]string{"": "ESM", `{"attached":true,"services":[{"name":"esm-apps","status":"enabled"},{"name":"esm-infra","status":"enabled"}]}`: ""} {
+		f := Ubuntu("20.04", "focal").Text("var/lib/dpkg/status", Status(Deb{"libnetty-java", "1:4.1.45-1", "netty", ""}))
+		if pro != "" {
+			f.Text("var/lib/ubuntu-advantage/status.json", pro)
+		}
+		r := m.Match(scan(t, Layout(t, Layer(f, Zstd)), image.Options{}))
+		found := false
+		for _, v := range r.Vulnerabilities {
+			if v.ID == "CVE-2022-24823" {
+				found = true
+				if v.Subscription != want {
+					t.Errorf("subscription %q, want %q", v.Subscription, want)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("Pro %q: CVE-2022-24823 is not found", pro)
+		}
 	}
 }
