@@ -4,17 +4,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "decode" { // this program again, as the yardstick for YAML
-		if err := decodeAll(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, "decode:", err)
+	if ok, err := child(os.Args[1:]); ok { // this program again, as a yardstick
+		if err != nil {
+			fmt.Fprintln(os.Stderr, os.Args[1]+":", err)
 			os.Exit(1)
 		}
 		return
@@ -26,21 +29,34 @@ func main() {
 		}
 		return
 	}
-	stockade := flag.String("stockade", "bin/stockade", "program to measure")
-	write := flag.String("write", "", "file to write the results to")
-	live := flag.Bool("live", true, "measure against a real API server too")
-	corpus := flag.String("corpus", "", "folder of real manifests to measure as well")
+	var o options
+	flag.StringVar(&o.stockade, "stockade", "bin/stockade", "program to measure")
+	flag.StringVar(&o.write, "write", "", "file to write the results to; what other parts wrote there stays")
+	flag.BoolVar(&o.live, "live", true, "measure against a real API server too")
+	flag.StringVar(&o.corpus, "corpus", "", "folder of real manifests to measure as well")
+	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching) or all")
+	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; the results are printed, not written")
+	flag.StringVar(&o.feeds, "feeds", "testdata/feeds", "folder of feeds to build the database of")
+	flag.StringVar(&o.kinds, "kinds", "", "measure only images whose name has this in it")
+	flag.IntVar(&o.runs, "runs", 3, "runs of each process in the part software; the median counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *stockade, *write, *corpus, *live); err != nil {
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, stockade, write, corpus string, live bool) error {
-	stockade, err := filepath.Abs(stockade)
+// options are the flags.
+type options struct {
+	stockade, write, corpus, part, only, feeds, kinds string
+	live                                              bool
+	runs                                              int
+}
+
+func run(ctx context.Context, o options) error {
+	stockade, err := filepath.Abs(o.stockade)
 	if err != nil {
 		return err
 	}
@@ -53,12 +69,42 @@ func run(ctx context.Context, stockade, write, corpus string, live bool) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	b := &bench{ctx: ctx, stockade: stockade, self: self, tmp: tmp}
-	steps := []func() error{b.manifests, b.start, b.growth}
-	if corpus != "" {
-		steps = append([]func() error{func() error { return b.corpus("real manifests", corpus) }}, steps...)
+	var parts []string
+	switch o.part {
+	case "all":
+		parts = []string{"configuration", "software"}
+	case "configuration", "software":
+		parts = []string{o.part}
+	default:
+		return fmt.Errorf("-part %q: want configuration, software or all", o.part)
 	}
-	if live {
+	for _, part := range parts {
+		b := &bench{ctx: ctx, stockade: stockade, self: self, tmp: tmp, feeds: o.feeds, runs: o.runs, before: load()}
+		steps := b.software
+		if part == "configuration" {
+			steps = b.configuration
+		}
+		if err := steps(o); err != nil {
+			return err
+		}
+		text := b.text(part)
+		fmt.Print(text)
+		if o.write != "" && o.only == "" && o.kinds == "" {
+			if err := rewrite(o.write, part, text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// configuration measures manifests and clusters.
+func (b *bench) configuration(o options) error {
+	steps := []func() error{b.manifests, b.start, b.growth}
+	if o.corpus != "" {
+		steps = append([]func() error{func() error { return b.corpus("real manifests", o.corpus) }}, steps...)
+	}
+	if o.live {
 		steps = append(steps, b.live)
 	}
 	for _, step := range steps {
@@ -66,10 +112,34 @@ func run(ctx context.Context, stockade, write, corpus string, live bool) error {
 			return err
 		}
 	}
-	text := b.text()
-	fmt.Print(text)
-	if write != "" {
-		return os.WriteFile(write, []byte(text), 0o644)
-	}
 	return nil
+}
+
+// titles are the headings of the parts in the file of results.
+var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching"}
+
+// rewrite puts a part in the place that it has in a file, or at the end.
+func rewrite(file, part, text string) error {
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	before, after := string(old), ""
+	if i := strings.Index("\n"+before, "\n"+titles[part]+"\n"); i >= 0 {
+		before, after = before[:i], before[i:]
+		if j := strings.Index(after[1:], "\n# "); j >= 0 {
+			after = after[j+2:]
+		} else {
+			after = ""
+		}
+	} else if part == "configuration" {
+		before, after = "", before
+	}
+	var chunks []string
+	for _, c := range []string{before, text, after} {
+		if c = strings.TrimSpace(c); c != "" {
+			chunks = append(chunks, c)
+		}
+	}
+	return os.WriteFile(file, []byte(strings.Join(chunks, "\n\n")+"\n"), 0o644)
 }

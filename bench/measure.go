@@ -28,6 +28,14 @@ type bench struct {
 	self     string
 	tmp      string
 	lines    []string
+
+	// Of the part software.
+	feeds    string
+	runs     int
+	list     []kind
+	database string // folder
+	layouts  int
+	before   string // load when the part began
 }
 
 // usage is what one process cost.
@@ -247,10 +255,10 @@ func (b *bench) growth() error {
 	return nil
 }
 
-// text is the whole of RESULTS.md.
-func (b *bench) text() string {
-	head := fmt.Sprintf("# Results\n\nWritten by `make bench` on %s: %s, %d cores, %s, %s/%s.\nWhole processes; median of several runs by CPU. Compare the ratios: the machine is shared.\n\n",
-		time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+// text is a part of RESULTS.md.
+func (b *bench) text(part string) string {
+	head := fmt.Sprintf("%s\n\nWritten by `make bench` on %s: %s, %d cores, %s, %s/%s; load %s before and %s after.\nMedian of several runs by CPU. Compare the ratios: the machine is shared.\n\n",
+		titles[part], time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, b.before, load())
 	return head + strings.Join(b.lines, "\n") + "\n"
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -96,6 +97,7 @@ type pulled struct {
 const mostKept = 1 << 30
 
 func (f *imageFlags) reader(offline bool) (*reader, error) {
+	debug.SetGCPercent(50) // layers are read in buffers that are used again: little garbage, and less memory beside it
 	r := &reader{offline: offline, secrets: map[string]*pulled{}, down: map[string]error{}}
 	o := &r.options
 	o.Platform, o.RPMChangelog = f.platform, f.changelog

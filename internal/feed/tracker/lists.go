@@ -26,7 +26,7 @@ var (
 	advisoryHead = regexp.MustCompile(`^\[([^\]]+)\] (D(?:S|L|TS)A-\d+(?:-\d+)?) (.*)$`)
 	cveHead      = regexp.MustCompile(`^(CVE-\d{4}-(?:\d{4,19}|XXXX))(?:\s+[\[(](.*?)[\])]?)?\s*$`)
 	reference    = regexp.MustCompile(`^\{(.*)\}$`)
-	statement    = regexp.MustCompile(`^(?:\[([a-z]+)\] )?- (\S+)(?:\s+(<[^>]+>|[^\s(<]+))?\s*(?:\((.*)\))?\s*$`)
+	statement    = regexp.MustCompile(`^(?:\[([a-z]+)\] )?- ([A-Za-z0-9][A-Za-z0-9+._-]*)(?:\s+(<[^>]+>|[^\s(<]+))?\s*(?:\((.*)\))?\s*$`)
 	anyHead      = regexp.MustCompile(`(?m)^(?:\[[^\]\n]+\] D(?:S|L|TS)A-\d+|CVE-\d{4}-(?:\d{4,}|XXXX)(?: |$))`)
 )
 

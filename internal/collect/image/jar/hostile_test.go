@@ -127,7 +127,7 @@ func TestHostile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			packages, gaps, err := Read(bytes.NewReader(c.data), int64(len(c.data)), "x.war", c.o)
-			if took := time.Since(start); took > 3*time.Second { // some 0.2 s on an idle machine
+			if took := time.Since(start); took > 30*time.Second { // some 0.2 s on an idle machine
 				t.Errorf("took %v", took)
 			}
 			got := lines(packages, gaps)

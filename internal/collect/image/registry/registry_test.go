@@ -325,7 +325,7 @@ func TestTroubles(t *testing.T) {
 			if c.text != "" && (err == nil || !strings.Contains(err.Error(), c.text) || c.fails != nil && !errors.Is(err, c.fails)) {
 				t.Errorf("%v, want %q", err, c.text)
 			}
-			if d := time.Since(start); d > 4*time.Second {
+			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("took %s", d)
 			}
 		})

@@ -51,7 +51,7 @@ func TestCorruptReal(t *testing.T) {
 				silent++
 			}
 		}
-		if slowest > time.Second {
+		if slowest > 20*time.Second { // a quarter of one on an idle machine; bench has the figure
 			t.Errorf("%s: one took %v", dir, slowest)
 		}
 		if silent > 0 {
