@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -166,7 +167,7 @@ func (f *imageFlags) watch(o *image.Options) error {
 		}
 		o.DataVersion = version
 	}
-	o.DataVersion += fmt.Sprintf(" %s %d", strings.Join(f.hashes, ","), set.Len())
+	o.DataVersion += " " + set.Digest()
 	return nil
 }
 
@@ -215,19 +216,19 @@ func (r *reader) load(ctx context.Context, use scan.Use) (*inventory.Software, e
 	}
 	img, err := image.Open(ctx, ref, o)
 	if err != nil {
-		return nil, r.refused(ctx, host, err, denied)
+		return nil, r.refused(ctx, ref, host, err, denied)
 	}
 	defer img.Close()
 	sw, err := image.Analyze(ctx, img, o)
 	if err != nil {
-		return nil, r.refused(ctx, host, err, nil)
+		return nil, r.refused(ctx, ref, host, err, nil)
 	}
 	return sw, nil
 }
 
-// refused gives an error its code, and remembers registries that do not answer: the other images of a cluster need not wait for
-// the same silence.
-func (r *reader) refused(ctx context.Context, host string, err, denied error) error {
+// refused gives an error its code, and remembers registries that cannot be connected to: the other images of a cluster need not
+// wait for the same silence. A registry that answers, were it with an error, is asked for each.
+func (r *reader) refused(ctx context.Context, ref, host string, err, denied error) error {
 	switch {
 	case errors.Is(err, registry.ErrForbidden):
 		if denied != nil {
@@ -237,9 +238,10 @@ func (r *reader) refused(ctx context.Context, host string, err, denied error) er
 	case errors.Is(err, registry.ErrNotFound):
 		return codedError{err, finding.Unreachable}
 	case errors.Is(err, registry.ErrUnreachable):
-		if ctx.Err() == nil {
+		var silent *url.Error
+		if ctx.Err() == nil && errors.As(err, &silent) {
 			r.mu.Lock()
-			r.down[host] = err
+			r.down[host] = errors.New(strings.TrimPrefix(err.Error(), ref+": "))
 			r.mu.Unlock()
 		}
 		return codedError{err, finding.Unreachable}

@@ -77,6 +77,9 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	r.components()
 	r.analyze()
 	r.software(ctx)
+	if err := ctx.Err(); err != nil { // half of the images would look like all of them
+		return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, err)
+	}
 	if s := cfg.Software; s != nil && cfg.Header.Target.Kind != "cluster" && len(s.Asked) > 0 && r.unread == len(s.Asked) {
 		return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, r.lastErr)
 	}

@@ -186,10 +186,12 @@ func (r *run) software(ctx context.Context) {
 		var got loaded
 		select {
 		case got = <-results[i]:
-		case <-ctx.Done():
-			got.err = ctx.Err()
+			<-ahead
+		case <-ctx.Done(): // the whole scan ends: Run says so
 		}
-		<-ahead
+		if ctx.Err() != nil {
+			break
+		}
 		if got.err != nil {
 			r.unloaded(&uses[i], got.err)
 		} else {
@@ -198,11 +200,11 @@ func (r *run) software(ctx context.Context) {
 		if s.Progress != nil {
 			s.Progress(i+1, len(uses))
 		}
-		if r.failed != nil || ctx.Err() != nil {
-			cancel()
+		if r.failed != nil {
 			break
 		}
 	}
+	cancel()
 	group.Wait()
 	if s.Match == nil && len(uses) > 0 {
 		code := finding.Skipped
