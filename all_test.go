@@ -121,6 +121,14 @@ var imports = map[string][]string{
 	// outputs
 	"report": {"finding", "vex"},
 	"export": {"finding", "inventory", "rule"},
+	// the server
+	"store":           {},
+	"store/storetest": {"store"},
+	"ledger":          {"finding", "store"},
+	"identity":        {},
+	"audit":           {"identity", "ledger", "store"},
+	"outbox":          {"ledger", "store"},
+	"api":             {"identity", "store"},
 }
 
 // outside keeps heavy or foreign packages where they belong: prefix -> rooms that may import it.
@@ -139,6 +147,9 @@ var outside = map[string][]string{
 	"github.com/containerd":           {"collect/image/runtime"},
 	"oras.land/oras-go":               {"database/artifact"},
 	"github.com/jedib0t/go-pretty":    {"report"},
+	"github.com/danielgtaylor/huma":   {"api"},
+	"github.com/riverqueue":           {"job"},
+	"github.com/jackc/pgx":            {"store", "store/storetest"},
 }
 
 // goFiles calls f for every Go file of the module that is not a test, with its slash path.

@@ -67,23 +67,29 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	if r.failed != nil {
 		return nil, fault.Wrap(fault.Internal, "writing the report", r.failed)
 	}
+	broken := ""
 	if streamErr != nil {
+		broken = streamErr.Error()
 		if r.stats.Objects == 0 || errors.Is(streamErr, context.Canceled) {
 			return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, streamErr)
 		}
-		r.told = append(r.told, finding.NotScanned{Target: cfg.Header.Target.Name, What: "the rest of the objects", Reason: streamErr.Error(), Code: finding.Broken})
+		r.told = append(r.told, finding.NotScanned{Target: cfg.Header.Target.Name, What: "the rest of the objects", Reason: broken, Code: finding.Broken})
 	}
 	r.describe()
 	r.components()
 	r.analyze()
-	r.software(ctx)
-	if err := ctx.Err(); err != nil { // half of the images would look like all of them
+	err := r.software(ctx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil { // half of the images would look like all of them
 		return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, err)
 	}
 	if s := cfg.Software; s != nil && cfg.Header.Target.Kind != "cluster" && len(s.Asked) > 0 && r.unread == len(s.Asked) {
 		return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, r.lastErr)
 	}
 	r.clauses()
+	r.report(broken)
 	r.untold()
 	r.score()
 	r.stats.Rules = len(r.cfg.Library.Rules)
@@ -123,6 +129,7 @@ type run struct {
 	told      []finding.NotScanned
 	ordinals  map[ordinalKey]int
 	images    map[string]bool
+	assets    assets
 	unread    int // images that could not be read
 	lastErr   error
 	counts    map[string]int    // objects by Kind
@@ -149,6 +156,7 @@ func newRun(cfg Config, h finding.Handler) *run {
 	r := &run{cfg: cfg, handler: h, engine: rule.NewEngine(cfg.Library), seen: map[string]bool{}, byRule: map[string][]string{},
 		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{}, counts: map[string]int{}, kinds: map[string]bool{},
 		summary: Summary{Worst: map[finding.Severity]int{}}}
+	r.assets.handler, _ = h.(finding.AssetHandler)
 	name := ""
 	if cfg.Header.Target.Kind == "cluster" {
 		name = cfg.Header.Target.Name
@@ -272,6 +280,7 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 	}
 	r.counts[o.Kind]++
 	r.kinds[rule.GroupKind(o)] = true
+	r.assets.object(o)
 	for _, c := range o.Containers() {
 		if image := inventory.Str(c.Content, "image"); image != "" {
 			r.images[image] = true

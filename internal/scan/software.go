@@ -22,6 +22,8 @@ type Software struct {
 	// operating system's fixes end, "" when unknown. Nil: there is no advisory database, which NoDatabase explains.
 	Match      func(sw *inventory.Software, use Use, cluster string) (found []*finding.Finding, gaps []inventory.Gap, eol string)
 	NoDatabase string
+	// Prepare is called once with everything that will be loaded, before the first Load; may be nil.
+	Prepare func(ctx context.Context, uses []Use) error
 	// Asked are the things to look into beside the images of a cluster.
 	Asked    []Use
 	Workers  int                   // read at once; 0 is 4
@@ -41,6 +43,16 @@ type Use struct {
 	Variant string
 }
 
+// key tells uses apart: an image is read once, whoever runs it.
+func (u *Use) key() string { return useKey(u.Reference, u.Digest) }
+
+func useKey(reference, digest string) string {
+	if digest != "" {
+		return digest
+	}
+	return reference
+}
+
 // Pull is the reference to ask a registry for: by digest where that is known.
 func (u *Use) Pull() string {
 	if u.Digest == "" || strings.Contains(u.Reference, "@") {
@@ -58,10 +70,7 @@ func (r *run) uses() []Use {
 	}
 	byKey, order := map[string]*Use{}, []string{}
 	add := func(w *inventory.Workload, container, image, digest string, privileged bool) {
-		key := digest
-		if digest == "" {
-			key = image
-		}
+		key := useKey(image, digest)
 		u := byKey[key]
 		if u == nil {
 			u = &Use{Reference: image, Digest: digest, Core: core[image]}
@@ -137,14 +146,19 @@ func variants(uses []Use) {
 
 // software looks into everything in use, several at a time, and reports in the order of uses: the same cluster gives the same
 // report however fast its registries are.
-func (r *run) software(ctx context.Context) {
+func (r *run) software(ctx context.Context) error {
 	s := r.cfg.Software
 	if s == nil {
-		return
+		return nil
 	}
 	uses := s.Asked
 	if r.cfg.Header.Target.Kind == "cluster" {
 		uses = append(slices.Clone(uses), r.uses()...)
+	}
+	if s.Prepare != nil {
+		if err := s.Prepare(ctx, uses); err != nil {
+			return err
+		}
 	}
 	workers := s.Workers
 	if workers <= 0 {
@@ -213,6 +227,7 @@ func (r *run) software(ctx context.Context) {
 		}
 		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "vulnerabilities", Reason: s.NoDatabase, Code: code})
 	}
+	return nil
 }
 
 // unloaded tells why something in use was not read.
@@ -223,6 +238,7 @@ func (r *run) unloaded(u *Use, err error) {
 		code = finding.Code(coded.Code())
 	}
 	r.told = append(r.told, finding.NotScanned{Target: u.Reference, What: "image", Reason: err.Error(), Code: code})
+	r.assets.image(u, nil, err.Error())
 	r.unread++
 	r.lastErr = err
 	for i := range r.cfg.Header.Target.Components {
@@ -236,6 +252,7 @@ func (r *run) unloaded(u *Use, err error) {
 func (r *run) look(sw *inventory.Software, u *Use) {
 	r.stats.Packages += len(sw.Packages)
 	r.stats.Images++
+	r.assets.image(u, sw, "")
 	gaps, eol := sw.Gaps, ""
 	cluster := r.cluster.Name
 	if r.cfg.Software.Match != nil {
