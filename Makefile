@@ -11,7 +11,9 @@ LDFLAGS := -s -w -X main.release=$(VERSION) -X main.commit=$(COMMIT) -X main.bui
 DB      := bin/db
 RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect/cluster ./internal/collect/snapshot \
 	./internal/collect/manifest ./internal/collect/decode ./internal/analyze ./internal/report ./internal/collect/image/... \
-	./internal/match ./internal/database/... ./internal/feed
+	./internal/match ./internal/database/... ./internal/feed \
+	./internal/store ./internal/triage ./internal/exception ./internal/identity ./internal/fleet/... ./internal/live ./internal/leader \
+	./internal/job ./internal/task ./internal/notify/... ./internal/server ./internal/api/... ./internal/watch
 
 .PHONY: help build db run test check bench e2e lab deps fuzz clean
 
@@ -25,7 +27,7 @@ db: build ## build the demo's advisory database from testdata/feeds
 	@test -f $(DB)/match.db -a $(DB)/match.db -nt testdata/feeds/README.md || \
 	bin/stockade db build --feeds testdata/feeds -o $(DB) >bin/db.log 2>&1 || test $$? = 3 || { cat bin/db.log; exit 1; }
 
-run: db ## scan the demo shop, or the cluster of $KUBECONFIG, and write stockade-report.html
+run: db ## start the server with the demo shop, or the cluster of $KUBECONFIG, scanned; prints the set-up link
 	@sh demo/run.sh
 
 test: deps lab ## everything: rule cases, unit tests, race detector, real API servers
@@ -40,9 +42,10 @@ check: ## the quick part of test: no API server, no race detector
 lab: ## build etcd and the API servers for the end-to-end tests (cached)
 	go run ./e2e/lab/cmd/labbuild
 
-deps: ## install what the tests need beside Go: a browser for the HTML report; debootstrap, rpm, ClamAV and a registry for images
+deps: ## install what the tests need beside Go: a browser for the HTML report; debootstrap, rpm, ClamAV and a registry for images; PostgreSQL
 	@want=; has() { command -v "$$1" >/dev/null || [ -x "/usr/sbin/$$1" ] || want="$$want $$2"; }; \
 	has chromium "chromium fonts-noto-cjk"; has debootstrap debootstrap; has rpmbuild rpm; has clamd clamav-daemon; has docker-registry docker-registry; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want="$$want postgresql"; \
 	[ -z "$$want" ] || { echo "installing$$want for the tests"; \
 	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); $$SUDO apt-get update -qq && \
 	$$SUDO apt-get install -y -qq --no-install-recommends $$want >/dev/null; }
@@ -58,4 +61,4 @@ fuzz: ## a minute of fuzzing on every parser of foreign bytes
 	for n in $$(grep -ohE "^func Fuzz[A-Za-z0-9]+" $$f | cut -c6-); do echo "$$d $$n"; go test $$d -run=^$$ -fuzz="^$$n$$" -fuzztime=60s; done; done'
 
 clean: ## remove what was built
-	rm -rf bin stockade-report.html
+	rm -rf bin stockade-report.html stockade-data

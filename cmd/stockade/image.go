@@ -181,14 +181,14 @@ container runtime and other file systems are left out.`,
 			if err != nil {
 				return err
 			}
-			r.options.OneFileSystem = true
-			r.options.SkipDirs = append(r.options.SkipDirs, "var/lib/containerd", "var/lib/docker", "var/lib/containers", "var/lib/kubelet/pods", "run", "tmp")
+			r.Options.OneFileSystem = true
+			r.Options.SkipDirs = append(r.Options.SkipDirs, "var/lib/containerd", "var/lib/docker", "var/lib/containers", "var/lib/kubelet/pods", "run", "tmp")
 			name, err := os.Hostname()
 			if err != nil {
 				name = root
 			}
 			load := func(ctx context.Context, _ scan.Use) (*inventory.Software, error) {
-				sw, err := r.load(ctx, scan.Use{Reference: "rootfs:" + root})
+				sw, err := r.Load(ctx, scan.Use{Reference: "rootfs:" + root})
 				if err == nil {
 					sw.Kind, sw.Name = "node", name
 				}
@@ -239,7 +239,7 @@ Stockade's own form: "stockade scan image --inventory" matches it against any la
 			if err != nil {
 				return err
 			}
-			sw, err := r.load(cmd.Context(), scan.Use{Reference: args[0]})
+			sw, err := r.Load(cmd.Context(), scan.Use{Reference: args[0]})
 			if err != nil {
 				return fault.Wrap(fault.Input, "reading "+args[0], err)
 			}

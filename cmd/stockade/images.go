@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,9 +17,9 @@ import (
 	"stockade.dev/stockade/internal/collect/image/malware"
 	"stockade.dev/stockade/internal/collect/image/registry"
 	"stockade.dev/stockade/internal/database"
+	"stockade.dev/stockade/internal/examine"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/finding"
-	"stockade.dev/stockade/internal/inventory"
 	"stockade.dev/stockade/internal/match"
 	"stockade.dev/stockade/internal/scan"
 	"stockade.dev/stockade/internal/vex"
@@ -76,31 +73,15 @@ func (f *imageFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.noCache, "no-cache", false, "read every layer, keep nothing")
 }
 
-// reader reads images as the flags say.
-type reader struct {
-	options image.Options
-	offline bool
-	saved   map[string]*inventory.Software
-	pull    func(ctx context.Context, namespace, name string) ([]byte, error) // of the cluster; nil without one
-
-	mu      sync.Mutex
-	secrets map[string]*pulled
-	down    map[string]error // registry host -> why it cannot be reached
-}
-
-type pulled struct {
-	once sync.Once
-	data []byte
-	err  error
-}
-
 // mostKept bounds the cache of layer results.
 const mostKept = 1 << 30
 
-func (f *imageFlags) reader(offline bool) (*reader, error) {
+// reader makes what reads images as the flags say.
+func (f *imageFlags) reader(offline bool) (*examine.Reader, error) {
 	debug.SetGCPercent(50) // layers are read in buffers that are used again: little garbage, and less memory beside it
-	r := &reader{offline: offline, secrets: map[string]*pulled{}, down: map[string]error{}}
-	o := &r.options
+	r := examine.NewReader(image.Options{})
+	r.Offline = offline
+	o := &r.Options
 	o.Platform, o.RPMChangelog = f.platform, f.changelog
 	o.Registry = registry.Options{Insecure: f.insecure, Rate: f.rate, UserAgent: "stockade/" + release, Clients: registry.NewClients(), Mirrors: map[string][]string{}}
 	for _, s := range f.scanners {
@@ -145,7 +126,7 @@ func (f *imageFlags) reader(offline bool) (*reader, error) {
 		}
 	}
 	var err error
-	r.saved, err = readInventories(f.inventories)
+	r.Saved, err = readInventories(f.inventories)
 	return r, err
 }
 
@@ -171,113 +152,10 @@ func (f *imageFlags) watch(o *image.Options) error {
 	return nil
 }
 
-// codedError carries the code of a not-scanned entry.
-type codedError struct {
-	error
-	code finding.Code
-}
-
-func (e codedError) Code() string  { return string(e.code) }
-func (e codedError) Unwrap() error { return e.error }
-
-// load reads what use names: from the saved inventories, or from where it is.
-func (r *reader) load(ctx context.Context, use scan.Use) (*inventory.Software, error) {
-	for _, key := range []string{use.Digest, use.Reference} {
-		if sw := r.saved[key]; key != "" && sw != nil {
-			return sw, nil
-		}
-	}
-	// What a cluster runs comes from a registry, even the image that is called "docker:24".
-	ref, local := use.Pull(), slices.ContainsFunc(image.Prefixes(), func(p string) bool { return strings.HasPrefix(use.Reference, p) })
-	if local && len(use.Workloads) > 0 {
-		ref, local = "docker.io/library/"+ref, false
-	}
-	if r.offline && !local {
-		return nil, codedError{errors.New("not read because of --offline"), finding.Skipped}
-	}
-	host := registryHost(ref)
-	if !local {
-		r.mu.Lock()
-		err := r.down[host]
-		r.mu.Unlock()
-		if err != nil {
-			return nil, codedError{err, finding.Unreachable}
-		}
-	}
-	o := r.options
-	var denied error
-	for _, s := range use.PullSecrets {
-		data, err := r.secret(ctx, s)
-		if err != nil {
-			denied = err
-			continue
-		}
-		o.Registry.PullSecrets = append(o.Registry.PullSecrets, data)
-	}
-	img, err := image.Open(ctx, ref, o)
-	if err != nil {
-		return nil, r.refused(ctx, ref, host, err, denied)
-	}
-	defer img.Close()
-	sw, err := image.Analyze(ctx, img, o)
-	if err != nil {
-		return nil, r.refused(ctx, ref, host, err, nil)
-	}
-	return sw, nil
-}
-
-// refused gives an error its code, and remembers registries that cannot be connected to: the other images of a cluster need not
-// wait for the same silence. A registry that answers, were it with an error, is asked for each.
-func (r *reader) refused(ctx context.Context, ref, host string, err, denied error) error {
-	switch {
-	case errors.Is(err, registry.ErrForbidden):
-		if denied != nil {
-			err = fmt.Errorf("%w; a pull secret could not be used: %w", err, denied)
-		}
-		return codedError{err, finding.Forbidden}
-	case errors.Is(err, registry.ErrNotFound):
-		return codedError{err, finding.Unreachable}
-	case errors.Is(err, registry.ErrUnreachable):
-		var silent *url.Error
-		if ctx.Err() == nil && errors.As(err, &silent) {
-			r.mu.Lock()
-			r.down[host] = errors.New(strings.TrimPrefix(err.Error(), ref+": "))
-			r.mu.Unlock()
-		}
-		return codedError{err, finding.Unreachable}
-	}
-	return codedError{err, finding.Broken}
-}
-
-func (r *reader) secret(ctx context.Context, key string) ([]byte, error) {
-	namespace, name, _ := strings.Cut(key, "/")
-	if r.pull == nil {
-		return nil, fmt.Errorf("pull secret %s is not in the snapshot", key)
-	}
-	r.mu.Lock()
-	p := r.secrets[key]
-	if p == nil {
-		p = &pulled{}
-		r.secrets[key] = p
-	}
-	r.mu.Unlock()
-	p.once.Do(func() { p.data, p.err = r.pull(ctx, namespace, name) })
-	return p.data, p.err
-}
-
-// registryHost is the first part of a reference when it is a host, else the default registry's place in it.
-func registryHost(ref string) string {
-	host, _, ok := strings.Cut(ref, "/")
-	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		return ""
-	}
-	return host
-}
-
 // software makes the part of a scan that looks into images.
-func (f *imageFlags) software(r *reader, asked []scan.Use, cfg *scan.Config) (close func() error, err error) {
+func (f *imageFlags) software(r *examine.Reader, asked []scan.Use, cfg *scan.Config) (close func() error, err error) {
 	close = func() error { return nil }
-	s := &scan.Software{Load: r.load, Asked: asked, Workers: f.workers}
+	s := &scan.Software{Load: r.Load, Asked: asked, Workers: f.workers}
 	cfg.Software = s
 	if f.vex != "" {
 		if cfg.Filter.VEX, err = vex.Load(f.vex); err != nil {
@@ -294,7 +172,7 @@ func (f *imageFlags) software(r *reader, asked []scan.Use, cfg *scan.Config) (cl
 	}
 	cfg.Header.Tool.Database = &finding.Database{Digest: db.Digest(), BuiltAt: db.Info().BuiltAt}
 	options := match.Options{Now: time.Now(), Owned: f.owned}
-	s.Match = matching(match.Over(db), options, f.inferred)
+	s.Match = examine.Match(match.Over(db), options, f.inferred)
 	return db.Close, nil
 }
 
@@ -317,77 +195,4 @@ func (f *imageFlags) database() (*database.DB, error) {
 		}
 	}
 	return openDatabase(f.db, database.Options{TrustedKeys: keys})
-}
-
-// related names the streams of the system that another one was made from, for --infer: the versions of its packages are
-// upstream's in both. After the vendors' own words on what their releases are based on.
-func related(os *inventory.OS) []string {
-	based := func(id, version string) string {
-		switch id {
-		case "hce":
-			return "openeuler 22.03-LTS"
-		case "ctyunos":
-			return "openeuler 22.03-LTS"
-		case "kylin":
-			return "openeuler 20.03-LTS"
-		case "uos":
-			switch {
-			case strings.Contains(version, "20a"):
-				return "anolis 8"
-			case strings.Contains(version, "20e"):
-				return "openeuler 20.03-LTS"
-			}
-			return "debian 10"
-		}
-		return ""
-	}
-	version := os.VersionID
-	for _, s := range os.Streams {
-		if strings.HasPrefix(s, os.ID+" ") {
-			version = s
-		}
-	}
-	if s := based(os.ID, version); s != "" {
-		return []string{s}
-	}
-	return nil
-}
-
-// matching puts one inventory after another against a database. What two images share is matched once.
-func matching(db match.Lookup, o match.Options, inferred bool) func(*inventory.Software, scan.Use, string) ([]*finding.Finding, []inventory.Gap, string) {
-	matchers := map[string]*match.Matcher{}
-	return func(sw *inventory.Software, use scan.Use, cluster string) ([]*finding.Finding, []inventory.Gap, string) {
-		options, key := o, ""
-		if inferred && sw.OS != nil {
-			options.Inferred = related(sw.OS)
-			key = strings.Join(options.Inferred, ",")
-		}
-		m := matchers[key]
-		if m == nil {
-			m = match.NewMatcher(db, options)
-			matchers[key] = m
-		}
-		result := m.Match(sw)
-		at := match.Place{Cluster: cluster, Workloads: use.Workloads, Exposed: use.Exposed}
-		if sw.Kind == "node" {
-			at.Node = sw.Name
-		}
-		if sw.Image != nil {
-			user, _, _ := strings.Cut(sw.Image.User, ":")
-			at.Root = user == "" || user == "0" || user == "root"
-		}
-		list := m.Findings(sw, &result, at)
-		out := make([]*finding.Finding, len(list))
-		for i := range list {
-			out[i] = &list[i]
-			if use.Variant != "" {
-				out[i].Fingerprint = finding.Identity{RuleID: out[i].Fingerprint, Item: use.Variant}.Fingerprint()
-			}
-		}
-		eol := ""
-		if result.Lifecycle != nil {
-			eol = result.Lifecycle.EOL
-		}
-		return out, result.Gaps, eol
-	}
 }

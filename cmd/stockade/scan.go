@@ -22,6 +22,7 @@ import (
 	"stockade.dev/stockade/internal/collect/manifest/kustomize"
 	"stockade.dev/stockade/internal/collect/snapshot"
 	"stockade.dev/stockade/internal/compliance"
+	"stockade.dev/stockade/internal/exception"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/gatekeeper"
@@ -160,7 +161,7 @@ func (f *scanFlags) clusterImages(src clusterSource, noImages bool) (scan.Source
 		if live, ok := src.(interface {
 			PullSecret(ctx context.Context, namespace, name string) ([]byte, error)
 		}); ok {
-			r.pull = live.PullSecret
+			r = r.For(live.PullSecret)
 		}
 		return f.images.software(r, nil, cfg)
 	}
@@ -196,6 +197,7 @@ func scanIaC(s streams) *cobra.Command {
 	var f scanFlags
 	var values, exclude []string
 	var noIgnore bool
+	var server, project string
 	cmd := &cobra.Command{Use: "iac PATH... | -", Short: "Scan Kubernetes manifests, Helm charts, kustomizations and Dockerfiles", Args: cobra.MinimumNArgs(1),
 		Long: `Scan files and folders: Kubernetes YAML and JSON, Helm charts (folders and .tgz), kustomizations, Dockerfiles and
 Containerfiles. "-" reads manifests from standard input. Folders are walked; .gitignore and .stockadeignore are respected.
@@ -218,6 +220,9 @@ A finding is suppressed where it stands by a comment that names the rule and giv
 					return fault.Wrap(fault.Input, "", err)
 				}
 			}
+			if server != "" {
+				return f.upload(cmd.Context(), s, server, project, args, src.Options)
+			}
 			name := strings.Join(args, " ")
 			if len(args) == 1 && args[0] != "-" {
 				if abs, err := filepath.Abs(args[0]); err == nil {
@@ -229,6 +234,9 @@ A finding is suppressed where it stands by a comment that names the rule and giv
 	f.register(cmd)
 	cmd.Flags().StringArrayVar(&values, "values", nil, "values file for Helm charts; repeatable")
 	cmd.Flags().StringArrayVar(&exclude, "exclude", nil, "leave out files that match this .gitignore pattern; repeatable")
+	cmd.Flags().StringVar(&server, "server", "", "send the folder to a server that you are signed in to and have it scanned there: --server, or --server=NAME")
+	cmd.Flags().Lookup("server").NoOptDefVal = current
+	cmd.Flags().StringVar(&project, "project", "", "with --server: name of the project (default: the folder's)")
 	cmd.Flags().BoolVar(&noIgnore, "no-ignore-files", false, "do not read .gitignore and .stockadeignore")
 	return cmd
 }
@@ -298,7 +306,11 @@ func (f *scanFlags) config(target finding.Target, started time.Time) (scan.Confi
 		}
 	}
 	if f.exceptions != "" {
-		if cfg.Filter.Exceptions, err = scan.ReadExceptions(f.exceptions); err != nil {
+		list, err := exception.ReadFile(f.exceptions)
+		if err == nil {
+			cfg.Filter.Exceptions, err = exception.New(list)
+		}
+		if err != nil {
 			return cfg, fault.Wrap(fault.Input, "", err)
 		}
 	}

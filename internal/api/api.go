@@ -4,9 +4,10 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -18,7 +19,12 @@ import (
 // API is the set of routes. Nouns are added by the functions of this package, before the server listens.
 type API struct {
 	huma   huma.API
+	mux    *http.ServeMux
 	routes []Route
+	names  *namer
+	bodies map[string]int64 // limits of requests by pattern of the mux, where they are not the usual one
+
+	corrected map[string]bool // schemas that stringIDs has seen, by name
 }
 
 // Route is one operation. Every route names the action that it needs: a request whose principal may do that nowhere is refused
@@ -31,8 +37,12 @@ type Route struct {
 	Description  string
 	Action       identity.Action
 	Status       int   // of success; default 200, 204 for handlers without a body
-	MaxBody      int64 // bytes of a request; default 1 MiB
+	MaxBody      int64 // bytes of a request; default DefaultBody
+	AnyQuery     bool  // takes query parameters that it does not know, and checks none: others write them
 }
+
+// DefaultBody is how large a request may be when its route does not say otherwise: 10 MiB.
+const DefaultBody = 10 << 20
 
 // New makes an API without routes on mux.
 func New(mux *http.ServeMux, version string) *API {
@@ -43,10 +53,14 @@ func New(mux *http.ServeMux, version string) *API {
 	c.CreateHooks = nil // no $schema links in answers
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "An API token: stockade login, or the console's profile page."},
-		"session": {Type: "apiKey", In: "cookie", Name: "stockade_session"},
+		"session": {Type: "apiKey", In: "cookie", Name: "__Host-stockade_session"},
 	}
+	c.RejectUnknownQueryParameters = true // a filter with a typo must not pass as no filter
+	names := newNamer()
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", names.name)
 	huma.DefaultArrayNullable = false
-	return &API{huma: humago.New(mux, c)}
+	useOwnErrors()
+	return &API{huma: humago.New(mux, c), mux: mux, names: names, bodies: map[string]int64{}, corrected: map[string]bool{}}
 }
 
 // Routes lists the routes, for the test that holds each to the roles.
@@ -57,24 +71,55 @@ func (a *API) OpenAPI() *huma.OpenAPI { return a.huma.OpenAPI() }
 
 // Add adds a route. Errors of the handler become problems (RFC 9457): see problem.
 func Add[I, O any](a *API, r Route, handler func(ctx context.Context, in *I) (*O, error)) {
-	a.routes = append(a.routes, r)
+	exported(reflect.TypeFor[I](), r.ID)
+	exported(reflect.TypeFor[O](), r.ID)
 	huma.Register(a.huma, a.operation(r), func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
-			return nil, problem(err)
+			return nil, problem(ctx, err)
 		}
 		return out, nil
 	})
+	a.stringIDs()
 }
 
 func (a *API) operation(r Route) huma.Operation {
-	o := huma.Operation{OperationID: r.ID, Method: r.Method, Path: "/api/v1" + r.Path, Tags: []string{r.Tag}, Summary: r.Summary,
-		Description: r.Description, DefaultStatus: r.Status, MaxBodyBytes: r.MaxBody,
-		Extensions: map[string]any{"x-action": string(r.Action)}, Middlewares: huma.Middlewares{a.guard(r.Action)}}
+	a.routes = append(a.routes, r)
+	a.names.operation = r.ID
+	if r.MaxBody == 0 {
+		r.MaxBody = DefaultBody
+	}
+	path := "/api/v1" + r.Path
+	a.bodies[r.Method+" "+path] = r.MaxBody
+	o := huma.Operation{OperationID: r.ID, Method: r.Method, Path: path, Tags: []string{r.Tag}, Summary: r.Summary,
+		Description: r.Description, DefaultStatus: r.Status, MaxBodyBytes: r.MaxBody, BodyReadTimeout: -1, // the frame has its own
+		Extensions: map[string]any{"x-action": string(r.Action)}, Middlewares: huma.Middlewares{a.guard(r.Action)},
+		SkipValidateParams: r.AnyQuery, Errors: r.errors()}
 	if r.Action != identity.Anyone {
 		o.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	}
 	return o
+}
+
+// errors lists the statuses that the document gives for a route beside its success.
+func (r Route) errors() []int {
+	list := []int{http.StatusBadRequest, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	if r.Action != identity.Anyone {
+		list = append(list, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if strings.Contains(r.Path, "{") {
+		list = append(list, http.StatusNotFound)
+	}
+	switch r.Method {
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		list = append(list, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusInsufficientStorage)
+	case http.MethodPost:
+		list = append(list, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusInsufficientStorage)
+	default:
+		list = append(list, http.StatusUnprocessableEntity)
+	}
+	slices.Sort(list)
+	return list
 }
 
 // guard refuses requests that may not do the action anywhere.
@@ -90,34 +135,6 @@ func (a *API) guard(action identity.Action) func(huma.Context, func(huma.Context
 			next(c)
 		}
 	}
-}
-
-// Errors that rooms return wrapped, and that become the status of the answer.
-var (
-	ErrForbidden = errors.New("not allowed")
-	ErrConflict  = errors.New("conflict")
-	ErrInvalid   = errors.New("invalid")
-)
-
-// problem gives an error the status that it asks for. What is nobody's fault but the server's is 500 and says little: the log
-// has it with the request's id.
-func problem(err error) error {
-	var status huma.StatusError
-	switch {
-	case errors.As(err, &status):
-		return err
-	case errors.Is(err, store.ErrNotFound):
-		return huma.Error404NotFound("there is no such thing, or you may not see it")
-	case errors.Is(err, store.ErrCursor):
-		return huma.Error400BadRequest(err.Error())
-	case errors.Is(err, ErrForbidden):
-		return huma.Error403Forbidden(err.Error())
-	case errors.Is(err, ErrConflict), store.Duplicate(err):
-		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, ErrInvalid):
-		return huma.Error422UnprocessableEntity(err.Error())
-	}
-	return huma.Error500InternalServerError("the server could not do this: see its log", err)
 }
 
 // Paging is the part of a list's input that asks for a page.

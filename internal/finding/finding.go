@@ -118,6 +118,9 @@ type Resource struct {
 	Owner      *Owner `json:"owner,omitempty"`
 	// Workloads are the containers that run the image which the finding is about. Growth of the v1 document.
 	Workloads []WorkloadRef `json:"workloads,omitempty"`
+	// Labels are those of the pods of the workload that the finding is about; for findings on an image, those of every workload
+	// that runs it, in the order of Workloads. They are no part of the document: exceptions with a label selector ask for them.
+	Labels []map[string]string `json:"-"`
 }
 
 // WorkloadRef names a container of a workload.

@@ -41,6 +41,9 @@ const (
 	ReadAudit       Action = "read-audit"
 )
 
+// Actions lists all but Anyone.
+var Actions = []Action{Self, Read, Handle, Scan, Except, Approve, ManageClusters, ManagePolicies, ManageSchedules, ManagePeople, ManageSettings, ReadAudit}
+
 var actions = map[Role][]Action{
 	Administrator: {Self, Read, Handle, Scan, Except, Approve, ManageClusters, ManagePolicies, ManageSchedules, ManagePeople, ManageSettings, ReadAudit},
 	Approver:      {Self, Read, Handle, Scan, Except, Approve, ManageSchedules},

@@ -14,13 +14,14 @@ import (
 
 // The topics.
 const (
-	FindingsChanged  = "findings.changed"  // body ledger.Change
-	ClusterState     = "cluster.state"     // {"cluster","state","reason"}
-	TaskFinished     = "task.finished"     // {"task","name","status","failed"}
-	ExceptionAsked   = "exception.asked"   // {"exception","reason","requester"}
-	ExceptionDecided = "exception.decided" // {"exception","status","approver"}
-	ExceptionEnded   = "exception.ended"   // {"exception","why","reopened"}
-	ReportDue        = "report.due"        // {"report"}
+	FindingsChanged   = "findings.changed"   // body ledger.Change
+	ClusterState      = "cluster.state"      // {"cluster","state","reason"}
+	TaskFinished      = "task.finished"      // {"task","name","status","failed"}
+	ExceptionAsked    = "exception.asked"    // {"exception","reason","requester"}
+	ExceptionDecided  = "exception.decided"  // {"exception","status","approver"}
+	ExceptionEnded    = "exception.ended"    // {"exception","why","reopened"}
+	ExceptionExpiring = "exception.expiring" // {"exception","expires","reason","requester"}: some days before its end, once
+	ReportDue         = "report.due"         // {"report"}
 )
 
 // Message is a row of the table outbox.

@@ -93,6 +93,13 @@ func (r *run) report(broken string) {
 			}
 		}
 	}
+	if r.cfg.Partial {
+		for _, ru := range r.cfg.Library.Rules {
+			if a := r.analyzer(ru); a != nil && a.Cluster != nil {
+				all = append(all, finding.Asset{Kind: "rule", Name: ru.Name, Unread: "it needs the whole cluster"})
+			}
+		}
+	}
 	for name := range r.unjudged {
 		all = append(all, finding.Asset{Kind: "rule", Name: name, Unread: "it could not be decided"})
 	}
@@ -117,7 +124,7 @@ func fileOf(s string) string { return position.ReplaceAllString(s, "") }
 
 // workload is the asset of a workload with the images that it runs.
 func (r *run) workload(w *inventory.Workload) finding.Asset {
-	out := finding.Asset{Kind: "workload", GroupKind: w.Ref.GroupKind(), Namespace: w.Ref.Namespace, Name: w.Ref.Name}
+	out := finding.Asset{Kind: "workload", GroupKind: w.Ref.GroupKind(), Namespace: w.Ref.Namespace, Name: w.Ref.Name, Labels: w.Labels}
 	for i := range w.Containers {
 		c := &w.Containers[i]
 		if c.Image == "" {

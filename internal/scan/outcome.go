@@ -219,7 +219,7 @@ func (r *run) untold() {
 		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "rule " + name,
 			Reason: fmt.Sprintf("could not judge %d objects, the first %s: %s", r.undecided[key].count, r.undecided[key].first, reason), Code: finding.Broken})
 	}
-	if r.cfg.Header.Target.Kind == "cluster" {
+	if r.cfg.Header.Target.Kind == "cluster" && !r.cfg.Partial {
 		r.told = append(r.told, r.gaps()...)
 	}
 	if r.cfg.Software == nil {

@@ -41,6 +41,7 @@ type Config struct {
 	Header     finding.Header               // tool, target and start time
 	Info       func() inventory.ClusterInfo // of a live cluster or snapshot, asked when the stream has ended; may be nil
 	Filter     Filter                       // what becomes of each finding
+	Partial    bool                         // the source brings some objects only: what needs all of them is left out
 	Workers    int                          // 0 is one per CPU
 	Progress   func(objects int)            // called now and then; may be nil
 	Now        func() time.Time             // the clock
@@ -77,7 +78,9 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	}
 	r.describe()
 	r.components()
-	r.analyze()
+	if !cfg.Partial {
+		r.analyze()
+	}
 	err := r.software(ctx)
 	if err == nil {
 		err = ctx.Err()
@@ -88,7 +91,9 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	if s := cfg.Software; s != nil && cfg.Header.Target.Kind != "cluster" && len(s.Asked) > 0 && r.unread == len(s.Asked) {
 		return nil, fault.Wrap(fault.Input, "reading "+cfg.Header.Target.Name, r.lastErr)
 	}
-	r.clauses()
+	if !cfg.Partial {
+		r.clauses()
+	}
 	r.report(broken)
 	r.untold()
 	r.score()
@@ -203,8 +208,9 @@ type task struct {
 	subject rule.Subject
 	only    []string // containers to judge; nil is all
 	// What stands against it already is read while recording, since workers must not read the growing cluster.
-	level  string            // of Pod Security admission in its namespace
-	denied map[string]string // rule id -> the admission policy that refuses what breaks it
+	level  string              // of Pod Security admission in its namespace
+	denied map[string]string   // rule id -> the admission policy that refuses what breaks it
+	labels []map[string]string // of the workload's pods, for exceptions; none for other objects
 }
 
 type outcome struct {
@@ -287,22 +293,24 @@ func (r *run) record(o *inventory.Object) (task, bool) {
 		}
 	}
 	subject := rule.Subject{Cluster: r.cluster.Name, Ref: o.Ref(), Origin: o.Origin}
+	var labels []map[string]string
 	if added.Workload != nil {
 		subject.Ref = added.Workload.Ref
+		labels = []map[string]string{added.Workload.Labels}
 	}
 	level := ""
 	if ns := r.cluster.Namespaces[o.Namespace]; ns != nil {
 		level = ns.Labels["pod-security.kubernetes.io/enforce"]
 	}
 	if added.Folded && !added.Workload.Static { // static pods of one name differ from node to node: each is judged
-		return task{o, subject, added.Extra, level, r.denied}, len(added.Extra) > 0
+		return task{o, subject, added.Extra, level, r.denied, labels}, len(added.Extra) > 0
 	}
 	if o.Origin.File != "" {
 		key := ordinalKey{subject.Ref, o.Origin.File}
 		subject.Ordinal = r.ordinals[key]
 		r.ordinals[key]++
 	}
-	return task{o, subject, nil, level, r.denied}, true
+	return task{o, subject, nil, level, r.denied, labels}, true
 }
 
 // settle gives an object from a file the shape that the API server would: "env: null" is no env, metadata is there. A workload
@@ -324,6 +332,7 @@ func (r *run) judge(ctx context.Context, session *rule.Session, work []task) []o
 	for _, t := range work {
 		first := len(out)
 		report := func(f *finding.Finding) {
+			f.Resource.Labels = t.labels
 			mitigate(f, t.object.Namespace, t.level)
 			refused(f, t.denied[f.RuleID])
 			out = append(out, outcome{finding: r.dress(f, t.object)})
@@ -414,6 +423,9 @@ func (r *run) analyze() {
 			found = append(found, ru.Problem(rule.Subject{Cluster: r.cluster.Name}, p))
 		})
 		for _, f := range found {
+			if w := r.cluster.Workload(inventory.Ref{APIVersion: f.Resource.APIVersion, Kind: f.Resource.Kind, Namespace: f.Resource.Namespace, Name: f.Resource.Name}); w != nil {
+				f.Resource.Labels = []map[string]string{w.Labels}
+			}
 			r.take(outcome{finding: r.dress(f, nil)})
 		}
 	}

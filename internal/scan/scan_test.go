@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stockade.dev/stockade/internal/collect/manifest"
+	"stockade.dev/stockade/internal/exception"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
 	"stockade.dev/stockade/internal/rule"
@@ -211,10 +212,16 @@ func TestSecretLine(t *testing.T) {
 
 func TestFilter(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	exception := func(e Exception) Filter { return Filter{Exceptions: []Exception{e}} }
-	day := func(s string) time.Time {
-		d, _ := time.Parse(time.DateOnly, s)
-		return d.AddDate(0, 0, 1)
+	accept := func(text string) Filter {
+		list, err := exception.Read([]byte("exceptions: [{reason: why, " + text + "}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := exception.New(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Filter{Exceptions: set}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -227,12 +234,12 @@ func TestFilter(t *testing.T) {
 		{"severe enough", Filter{Severity: finding.High}, true, ""},
 		{"other kind", Filter{Kinds: []finding.Kind{finding.Secret}}, false, ""},
 		{"baseline", Filter{Baseline: map[string]bool{"f": true}}, true, "baseline"},
-		{"by pattern", exception(Exception{Rule: "workload/*", Namespace: "sh*"}), true, "exception"},
-		{"by id", exception(Exception{Rule: "STK-W-0001"}), true, "exception"},
-		{"by fingerprint", exception(Exception{Fingerprint: "f"}), true, "exception"},
-		{"other namespace", exception(Exception{Rule: "*/*", Namespace: "bank"}), true, ""},
-		{"last day", exception(Exception{Rule: "*/*", expires: day("2026-11-21")}), true, "exception"},
-		{"over", exception(Exception{Rule: "*/*", expires: day("2026-11-20")}), true, ""},
+		{"by pattern", accept(`rule: "workload/*", namespace: "sh*"`), true, "exception"},
+		{"by id", accept(`rule: STK-W-0001`), true, "exception"},
+		{"by fingerprint", accept(`fingerprint: f`), true, "exception"},
+		{"other namespace", accept(`rule: "*/*", namespace: bank`), true, ""},
+		{"last day", accept(`rule: "*/*", expires: 2026-11-21`), true, "exception"},
+		{"over", accept(`rule: "*/*", expires: 2026-11-20`), true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &finding.Finding{Fingerprint: "f", Rule: "workload/x", RuleID: "STK-W-0001", Severity: finding.High, Kind: finding.Configuration,

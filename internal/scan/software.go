@@ -35,9 +35,10 @@ type Use struct {
 	Reference   string // as the workloads or the user write it
 	Digest      string // as running; "" when unknown
 	Workloads   []finding.WorkloadRef
-	PullSecrets []string // "namespace/name"
-	Core        string   // name of the core component that it is
-	Exposed     bool     // a workload that runs it is privileged: raises the priority
+	Labels      []map[string]string // of the pods of each of Workloads
+	PullSecrets []string            // "namespace/name"
+	Core        string              // name of the core component that it is
+	Exposed     bool                // a workload that runs it is privileged: raises the priority
 	// Variant tells apart what runs of one repository at the same time, "1.0" and "2.0"; "" for the only one. Findings are of
 	// the repository and the variant, so that a new tag alone makes no new finding.
 	Variant string
@@ -78,7 +79,7 @@ func (r *run) uses() []Use {
 			order = append(order, key)
 		}
 		if ref := (finding.WorkloadRef{Kind: w.Ref.Kind, Namespace: w.Ref.Namespace, Name: w.Ref.Name, Container: container}); !slices.Contains(u.Workloads, ref) {
-			u.Workloads = append(u.Workloads, ref)
+			u.Workloads, u.Labels = append(u.Workloads, ref), append(u.Labels, w.Labels)
 		}
 		u.Exposed = u.Exposed || privileged
 		secrets := w.PullSecrets
@@ -335,7 +336,7 @@ func (r *run) place(f *finding.Finding, sw *inventory.Software, u *Use) {
 	default:
 		f.Resource.Image = sw.Name
 	}
-	f.Resource.Workloads = u.Workloads
+	f.Resource.Workloads, f.Resource.Labels = u.Workloads, u.Labels
 }
 
 // counted adds a vulnerability to the core component that has it.

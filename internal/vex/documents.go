@@ -43,9 +43,10 @@ func (s *Set) cycloneDX(data []byte) error {
 			continue
 		}
 		why := strings.Join(nonEmpty(string(a.State), string(a.Justification), a.Detail), ": ")
+		what := said{string(a.State), string(a.Justification)}
 		if v.Affects == nil || len(*v.Affects) == 0 {
 			if product != "" {
-				s.put([]string{v.ID}, statement{product, nil, why})
+				s.put([]string{v.ID}, statement{product, nil, why, what})
 			}
 			continue
 		}
@@ -60,9 +61,9 @@ func (s *Set) cycloneDX(data []byte) error {
 			}
 			switch {
 			case url != "" && url == product:
-				s.put([]string{v.ID}, statement{product, nil, why})
+				s.put([]string{v.ID}, statement{product, nil, why, what})
 			case url != "":
-				s.put([]string{v.ID}, statement{product, []string{url}, why})
+				s.put([]string{v.ID}, statement{product, []string{url}, why, what})
 			}
 		}
 	}
@@ -151,10 +152,11 @@ func (s *Set) csaf(data []byte) error {
 			products []string
 		}{{"not_affected", v.Status.NotAffected}, {"fixed", v.Status.Fixed}} {
 			for _, id := range list.products {
-				why := []string{list.status}
+				why, what := []string{list.status}, said{status: list.status}
 				for _, f := range v.Flags {
 					if slices.Contains(f.Products, id) {
 						why = append(why, f.Label)
+						what.justification = f.Label
 					}
 				}
 				for _, t := range v.Threats {
@@ -165,7 +167,7 @@ func (s *Set) csaf(data []byte) error {
 				if urls[id] == "" {
 					continue // a product by name alone fits nothing that was found
 				}
-				st := statement{urls[id], nil, reason(doc.Document.Publisher.Name, strings.Join(why, ": "))}
+				st := statement{urls[id], nil, reason(doc.Document.Publisher.Name, strings.Join(why, ": ")), what}
 				if w := whole[id]; w != "" {
 					st.product, st.parts = w, []string{urls[id]}
 				}
@@ -202,8 +204,7 @@ func Write(w io.Writer, author string, at time.Time, findings []*finding.Finding
 		case st.ActionStatement == "":
 			st.ActionStatement = "No fix is known."
 		}
-		st.Products = []openvex.Product{{Component: openvex.Component{ID: productOf(f)},
-			Subcomponents: []openvex.Subcomponent{{Component: openvex.Component{ID: v.PURL}}}}}
+		st.Products = productsOf(f)
 		doc.Statements = append(doc.Statements, st)
 	}
 	id, err := doc.GenerateCanonicalID()
@@ -212,6 +213,18 @@ func Write(w io.Writer, author string, at time.Time, findings []*finding.Finding
 	}
 	doc.ID = id
 	return doc.ToJSON(w)
+}
+
+// productsOf names the image with the package in it; one of the two alone where the other is not known.
+func productsOf(f *finding.Finding) []openvex.Product {
+	p, purl := openvex.Product{Component: openvex.Component{ID: productOf(f)}}, f.Vulnerability.PURL
+	switch {
+	case p.ID == "":
+		p.ID = purl
+	case purl != "":
+		p.Subcomponents = []openvex.Subcomponent{{Component: openvex.Component{ID: purl}}}
+	}
+	return []openvex.Product{p}
 }
 
 // productOf names the image as a package URL where its digest is known.

@@ -21,6 +21,7 @@ import (
 // Set is the statements of one or several documents.
 type Set struct {
 	byVulnerability map[string][]statement
+	all             []Statement
 	Documents       int
 	Statements      int
 }
@@ -30,7 +31,24 @@ type statement struct {
 	product string // package URL of the product; "" holds for any, which only CycloneDX documents of one product have
 	parts   []string
 	reason  string
+	said    said
 }
+
+// said is what a statement says, in the words of OpenVEX or of its own form.
+type said struct{ status, justification string }
+
+// Statement says that a product does not have a vulnerability, or not any more.
+type Statement struct {
+	IDs           []string // of the vulnerability
+	Product       string   // package URL or name of an image, or package URL of a package
+	Parts         []string // package URLs of packages in the product; none: all of it
+	Status        string   // not_affected, fixed, false_positive, resolved, resolved_with_pedigree
+	Justification string   // as written; "" when none is given
+	Reason        string   // text
+}
+
+// All gives the statements in no particular order, each once.
+func (s *Set) All() []Statement { return slices.Clone(s.all) }
 
 // maxDocument bounds one file.
 const maxDocument = 256 << 20
@@ -108,6 +126,8 @@ func (s *Set) Add(data []byte) error {
 
 func (s *Set) put(ids []string, st statement) {
 	s.Statements++
+	s.all = append(s.all, Statement{IDs: nonEmpty(slices.Clone(ids)...), Product: st.product, Parts: st.parts, Status: st.said.status,
+		Justification: st.said.justification, Reason: st.reason})
 	for _, id := range ids {
 		if id != "" {
 			s.byVulnerability[id] = append(s.byVulnerability[id], st)
@@ -156,7 +176,7 @@ func (s *Set) openVEX(data []byte) error {
 				return
 			}
 			why := strings.Join(nonEmpty(string(st.Status), string(st.Justification), st.ImpactStatement, st.StatusNotes), ": ")
-			s.put(ids, statement{product, parts, reason(doc.Author, why)})
+			s.put(ids, statement{product, parts, reason(doc.Author, why), said{string(st.Status), string(st.Justification)}})
 		})
 	}
 	return nil
@@ -192,7 +212,7 @@ func (s *Set) Suppress(f *finding.Finding) *finding.Suppression {
 // holds reports whether the statement is about f: about its image (and, when parts are named, its package), or about its
 // package.
 func (st *statement) holds(f *finding.Finding) bool {
-	part := func(url string) bool { return covers(url, f.Vulnerability.PURL) }
+	part := func(url string) bool { return Covers(url, f.Vulnerability.PURL) }
 	if st.product != "" && part(st.product) {
 		return true
 	}
@@ -205,9 +225,9 @@ func (st *statement) holds(f *finding.Finding) bool {
 	return len(st.parts) == 0 || slices.ContainsFunc(st.parts, part)
 }
 
-// covers reports whether the package URL of a statement names the package of another: what the statement leaves out holds
+// Covers reports whether the package URL of a statement names the package of another: what the statement leaves out holds
 // for any.
-func covers(statement, found string) bool {
+func Covers(statement, found string) bool {
 	a, err := packageurl.FromString(statement)
 	if err != nil {
 		return false

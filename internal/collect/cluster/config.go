@@ -96,24 +96,37 @@ func shuffled(major, minor string) bool {
 // come to light at once. Errors are fault.Input with a hint.
 func Open(cfg Config) (*Source, error) {
 	cfg.withDefaults()
-	// Informers of this client-go wait for ever on servers before 1.27 that ignore streamed lists. It reads the
-	// environment when the first client of the process is made.
-	if os.Getenv("KUBE_FEATURE_WatchListClient") == "" {
-		if err := os.Setenv("KUBE_FEATURE_WatchListClient", "false"); err != nil {
-			return nil, fault.Wrap(fault.Internal, "setting the environment", err)
-		}
+	if err := ListsNotStreamed(); err != nil {
+		return nil, err
 	}
 	rc, name, err := load(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Name != "" {
-		name = cfg.Name
+	if cfg.Name == "" {
+		cfg.Name = name
 	}
-	return open(cfg, rc, name)
+	return open(context.Background(), cfg, rc)
 }
 
-func open(cfg Config, rc *rest.Config, name string) (*Source, error) {
+// ListsNotStreamed must be called before the first client of the process is made. Informers of this client-go wait for ever on
+// servers before 1.27 that ignore streamed lists; it reads the environment just once.
+func ListsNotStreamed() error {
+	if os.Getenv("KUBE_FEATURE_WatchListClient") != "" {
+		return nil
+	}
+	return fault.Wrap(fault.Internal, "setting the environment", os.Setenv("KUBE_FEATURE_WatchListClient", "false"))
+}
+
+// OpenREST is Open for a client configuration that the caller has made: credentials, dialer and limits are the caller's, and of cfg
+// Kubeconfig and Context are not read. Name must be set. Redirects are answers like others: they are not followed.
+func OpenREST(ctx context.Context, cfg Config, rc *rest.Config) (*Source, error) {
+	cfg.withDefaults()
+	return open(ctx, cfg, rest.CopyConfig(rc))
+}
+
+func open(ctx context.Context, cfg Config, rc *rest.Config) (*Source, error) {
+	name := cfg.Name
 	rc.UserAgent = cfg.UserAgent
 	rc.Timeout = 0 // a long list is no failure; a silent one is, see stallReader
 	client, err := rest.HTTPClientFor(rc)
@@ -128,7 +141,7 @@ func open(cfg Config, rc *rest.Config, name string) (*Source, error) {
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	s := &Source{cfg: cfg, base: base, client: client, limit: rate.NewLimiter(rate.Limit(cfg.QPS), cfg.Burst),
 		info: inventory.ClusterInfo{Name: name, Unread: map[string]string{}}}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*cfg.Stall)
+	ctx, cancel := context.WithTimeout(ctx, 2*cfg.Stall)
 	defer cancel()
 	if err := s.version(ctx); err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func (f *fetch) run(ctx context.Context) error {
 		if k.Namespace {
 			err = f.list(ctx, d, ns)
 		} else {
-			err = f.one(ctx, d, ns)
+			err = f.one(ctx, d, "", ns)
 		}
 		if err != nil {
 			return fmt.Errorf("namespace %s: %w", ns, err)
@@ -62,9 +62,9 @@ func (f *fetch) run(ctx context.Context) error {
 	return nil
 }
 
-// one reads a single object by its name: the Namespaces, when only some are wanted.
-func (f *fetch) one(ctx context.Context, d *decode.Decoder, name string) error {
-	body, _, err := f.source.get(ctx, f.target.path("")+"/"+name, "", "")
+// one reads a single object by its name: the Namespaces, when only some are wanted, and what is picked.
+func (f *fetch) one(ctx context.Context, d *decode.Decoder, namespace, name string) error {
+	body, _, err := f.source.get(ctx, f.target.path(namespace)+"/"+name, "", "")
 	if err != nil {
 		return err
 	}

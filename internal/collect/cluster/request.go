@@ -228,7 +228,7 @@ func (r *stallReader) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
 	r.timer.Stop()
 	r.read.Add(int64(n))
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil { // also an end: the server may close its answer in good order when we give it up
 		err = r.cause(err)
 	}
 	return n, err

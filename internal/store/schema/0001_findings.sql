@@ -42,6 +42,7 @@ CREATE TABLE assets (
     digest TEXT NOT NULL DEFAULT '',        -- of images
     first_seen BIGINT NOT NULL,
     gone_at BIGINT NOT NULL DEFAULT 0,
+    listed BOOLEAN NOT NULL DEFAULT FALSE,  -- a scan has looked at it; others are only named by findings, such as groups of users
     critical INTEGER NOT NULL DEFAULT 0,    -- active findings
     high INTEGER NOT NULL DEFAULT 0,
     medium INTEGER NOT NULL DEFAULT 0,
@@ -158,7 +159,7 @@ CREATE INDEX findings_exception ON findings (exception_id) WHERE exception_id <>
 CREATE TABLE details (
     finding_id BIGINT PRIMARY KEY REFERENCES findings (id),
     advice_id BIGINT NOT NULL REFERENCES advice (id),
-    body {blob} NOT NULL                    -- ledger.Detail as JSON, zstd
+    body {blob} NOT NULL                    -- ledger.Detail as JSON, in zstd where that is shorter
 );
 
 -- What became of findings: on change only. A finding's first sight is its first_seen and needs no row.
