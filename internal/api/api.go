@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -93,7 +94,7 @@ func (a *API) operation(r Route) huma.Operation {
 	a.bodies[r.Method+" "+path] = r.MaxBody
 	o := huma.Operation{OperationID: r.ID, Method: r.Method, Path: path, Tags: []string{r.Tag}, Summary: r.Summary,
 		Description: r.Description, DefaultStatus: r.Status, MaxBodyBytes: r.MaxBody, BodyReadTimeout: -1, // the frame has its own
-		Extensions: map[string]any{"x-action": string(r.Action)}, Middlewares: huma.Middlewares{a.guard(r.Action)},
+		Extensions: map[string]any{"x-action": string(r.Action)}, Middlewares: huma.Middlewares{a.guard(r.Action), a.once(r)},
 		SkipValidateParams: r.AnyQuery, Errors: r.errors()}
 	if r.Action != identity.Anyone {
 		o.Security = []map[string][]string{{"token": {}}, {"session": {}}}
@@ -174,4 +175,18 @@ type One[T any] struct {
 // ByID is the input of routes that name a thing by its id.
 type ByID struct {
 	ID int64 `path:"id" minimum:"1"`
+}
+
+// once refuses query parameters that are given twice: of a list only the first would count, and a filter would be another one.
+func (a *API) once(r Route) func(huma.Context, func(huma.Context)) {
+	return func(c huma.Context, next func(huma.Context)) {
+		u := c.URL()
+		for name, values := range u.Query() {
+			if len(values) > 1 && !r.AnyQuery {
+				_ = huma.WriteErr(a.huma, c, http.StatusUnprocessableEntity, "give the parameter "+strconv.Quote(name)+" once, several values separated by commas")
+				return
+			}
+		}
+		next(c)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"stockade.dev/stockade/internal/analyze"
 	"stockade.dev/stockade/internal/fault"
@@ -260,4 +261,10 @@ func (n *narrowed) NotScanned(g finding.NotScanned) error {
 		return nil
 	}
 	return n.Ingest.NotScanned(g)
+}
+
+// End implements finding.Handler.
+func (n *narrowed) End(at time.Time, target finding.Target, stats finding.Stats) error {
+	n.r.update(func(p *Progress) { p.Phase, p.Objects = "saving", stats.Objects })
+	return n.Ingest.End(at, target, stats)
 }
