@@ -34,7 +34,7 @@ func main() {
 	flag.StringVar(&o.write, "write", "", "file to write the results to; what other parts wrote there stays")
 	flag.BoolVar(&o.live, "live", true, "measure against a real API server too")
 	flag.StringVar(&o.corpus, "corpus", "", "folder of real manifests to measure as well")
-	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching) or all")
+	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching), server (findings, lists, tasks) or all")
 	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; the results are printed, not written")
 	flag.StringVar(&o.feeds, "feeds", "testdata/feeds", "folder of feeds to build the database of")
 	flag.StringVar(&o.kinds, "kinds", "", "measure only images whose name has this in it")
@@ -72,17 +72,20 @@ func run(ctx context.Context, o options) error {
 	var parts []string
 	switch o.part {
 	case "all":
-		parts = []string{"configuration", "software"}
-	case "configuration", "software":
+		parts = []string{"configuration", "software", "server"}
+	case "configuration", "software", "server":
 		parts = []string{o.part}
 	default:
-		return fmt.Errorf("-part %q: want configuration, software or all", o.part)
+		return fmt.Errorf("-part %q: want configuration, software, server or all", o.part)
 	}
 	for _, part := range parts {
 		b := &bench{ctx: ctx, stockade: stockade, self: self, tmp: tmp, feeds: o.feeds, runs: o.runs, before: load()}
 		steps := b.software
-		if part == "configuration" {
+		switch part {
+		case "configuration":
 			steps = b.configuration
+		case "server":
+			steps = b.server
 		}
 		if err := steps(o); err != nil {
 			return err
@@ -116,7 +119,7 @@ func (b *bench) configuration(o options) error {
 }
 
 // titles are the headings of the parts in the file of results.
-var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching"}
+var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching", "server": "# The server"}
 
 // rewrite puts a part in the place that it has in a file, or at the end.
 func rewrite(file, part, text string) error {

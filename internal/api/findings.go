@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"stockade.dev/stockade/internal/browse"
@@ -230,14 +233,30 @@ func Findings(a *API, db *store.DB, b *browse.Browser, t *triage.Triage, v Verif
 	findingActions(a, &handlingDesk{db: db, browse: b, triage: t, verify: v})
 }
 
-// describe says in one line what a filter asks for.
+// describe says in one line what a filter asks for: "findings (kinds: secret, malware; kev: true), sorted by -priority".
 func describe(f browse.Filter, sort string) string {
-	data, err := json.Marshal(f)
-	if err != nil {
-		return "findings"
-	}
 	if sort == "" {
 		sort = browse.DefaultSort
 	}
-	return fmt.Sprintf("findings %s by %s", data, sort)
+	var fields map[string]any
+	data, err := json.Marshal(f)
+	if err == nil {
+		err = json.Unmarshal(data, &fields)
+	}
+	if err != nil || len(fields) == 0 {
+		return "findings, sorted by " + sort
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		text := fmt.Sprint(fields[name])
+		if list, ok := fields[name].([]any); ok {
+			words := make([]string, len(list))
+			for i, v := range list {
+				words[i] = fmt.Sprint(v)
+			}
+			text = strings.Join(words, ", ")
+		}
+		parts = append(parts, name+": "+text)
+	}
+	return fmt.Sprintf("findings (%s), sorted by %s", strings.Join(parts, "; "), sort)
 }

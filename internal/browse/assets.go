@@ -81,11 +81,15 @@ func (b *Browser) Assets(ctx context.Context, v identity.Visible, f AssetFilter,
 	}
 	var out []Asset
 	size := page.Size()
-	if r.fields[0].column == "cluster" {
+	if r.fields[0].column == "cluster" && f.Q == "" {
 		out, err = b.assetsByTarget(ctx, s, from, r, page.After, size+1)
 	} else {
 		stmt := text("SELECT " + assetColumns + " FROM ")
-		stmt.append(from)
+		if stmt.append(from); r.fields[0].column == "cluster" { // the words are looked up once for all targets
+			stmt = text("SELECT " + assetColumns + " FROM (SELECT a.*, t.name AS cluster FROM (")
+			stmt.add("SELECT "+assetColumns+" FROM "+from.text, from.args...)
+			stmt.add(") AS a JOIN targets AS t ON t.id = a.target_id WHERE t.removed_at = 0) AS l WHERE id > 0")
+		}
 		if after != nil {
 			stmt.add(" AND ")
 			stmt.append(*after)

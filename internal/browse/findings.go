@@ -81,43 +81,36 @@ func (t Total) known() bool { return t.N >= 0 }
 
 // hits finds the rows of a page. count is the total, as far as it came along.
 func (b *Browser) hits(ctx context.Context, q *question) ([]hit, Total, error) {
-	p, segmented := q.way()
-	var hits []hit
-	var err error
-	if segmented {
-		hits, err = b.segments(ctx, q)
-	} else {
-		hits, err = b.run(ctx, q, p)
-	}
+	hits, p, err := b.page(ctx, q)
 	if err != nil || q.after != nil {
 		return hits, q.seen(len(hits)), err
 	}
 	if len(hits) < q.limit {
 		return hits, Total{N: len(hits)}, nil
 	}
-	if segmented {
+	if p == nil {
 		return hits, q.seen(len(hits)), nil
 	}
-	count, err := b.count(ctx, q, p)
+	count, err := b.count(ctx, q, *p)
 	return hits, count, err
 }
 
-// page finds the rows of a page and counts nothing.
-func (b *Browser) page(ctx context.Context, q *question) ([]hit, error) {
-	p, segmented := q.way()
-	if segmented {
-		return b.segments(ctx, q)
-	}
-	return b.run(ctx, q, p)
-}
-
-// way chooses the plan; segmented says to go from target to target instead.
-func (q *question) way() (p plan, segmented bool) {
+// page finds the rows of a page and counts nothing. The plan is nil when there was more than one.
+func (b *Browser) page(ctx context.Context, q *question) ([]hit, *plan, error) {
 	p, ok := q.choose()
-	if head := q.order.keys[0]; head == "cluster" || head == "seen" {
-		return p, !ok || p.cost > q.segmentCost()
+	var hits []hit
+	var err error
+	head := q.order.keys[0]
+	switch ofTarget := head == "cluster" || head == "seen"; {
+	case ofTarget && (!ok || p.cost > q.segmentCost()):
+		hits, err = b.segments(ctx, q)
+	case !ofTarget && q.mergeable(p):
+		hits, err = b.merged(ctx, q)
+	default:
+		hits, err = b.run(ctx, q, p)
+		return hits, &p, err
 	}
-	return p, false
+	return hits, nil, err
 }
 
 // seen is the total when nothing but the rows of a page is known.
@@ -284,7 +277,7 @@ func (b *Browser) ask(ctx context.Context, v identity.Visible, f Filter, sort, a
 	if err != nil || s.nothing() {
 		return nil, Total{}, err
 	}
-	q := &question{sqlite: !b.db.Postgres(), order: o, after: key, preds: append(s.preds(), f.preds()...), targets: s.ids()}
+	q := &question{sqlite: !b.db.Postgres(), dear: b.dear, order: o, after: key, preds: append(s.preds(), f.preds()...), targets: s.ids()}
 	q.active = slices.ContainsFunc(f.Statuses, ledger.Status.Active)
 	q.ended = slices.ContainsFunc(f.Statuses, func(s ledger.Status) bool { return !s.Active() })
 	q.preds = append(q.preds, statusPred(f.Statuses)...)

@@ -124,6 +124,7 @@ func (b *Browser) words(ctx context.Context, q *question, query string) (found, 
 type names struct {
 	risks      []int64
 	rules      []string
+	kinds      []ledger.Kind // of the risks
 	assets     []int64
 	packages   []string
 	namespaces []string
@@ -138,14 +139,15 @@ func (m names) empty() bool {
 func (b *Browser) named(ctx context.Context, q *question, term []string) (names, error) {
 	var m names
 	other := term[0][0] >= 0x80
-	stmt := text("SELECT id, rule FROM risks WHERE ")
+	stmt := text("SELECT id, rule, kind FROM risks WHERE ")
 	stmt.append(b.riskWords(term))
 	stmt.add(" LIMIT ?", maxRisks+1)
 	err := b.query(ctx, stmt, func(scan func(...any) error) error {
 		var id int64
 		var rule string
-		err := scan(&id, &rule)
-		m.risks, m.rules = append(m.risks, id), append(m.rules, rule)
+		var kind ledger.Kind
+		err := scan(&id, &rule, &kind)
+		m.risks, m.rules, m.kinds = append(m.risks, id), append(m.rules, rule), append(m.kinds, kind)
 		return err
 	})
 	if err != nil || other {
@@ -181,7 +183,8 @@ func (b *Browser) named(ctx context.Context, q *question, term []string) (names,
 
 func (m *names) cutTo() {
 	m.cut = len(m.risks) > maxRisks || len(m.assets) > maxFound || len(m.packages) > maxPackages || len(m.namespaces) > maxPackages
-	m.risks, m.rules = m.risks[:min(len(m.risks), maxRisks)], m.rules[:min(len(m.rules), maxRisks)]
+	n := min(len(m.risks), maxRisks)
+	m.risks, m.rules, m.kinds = m.risks[:n], m.rules[:n], m.kinds[:n]
 	m.assets, m.packages = m.assets[:min(len(m.assets), maxFound)], m.packages[:min(len(m.packages), maxPackages)]
 	m.namespaces = m.namespaces[:min(len(m.namespaces), maxPackages)]
 }
@@ -197,13 +200,7 @@ func (b *Browser) kinds(ctx context.Context, q *question, m names) error {
 		sep = " UNION "
 	}
 	if len(m.packages) > 0 {
-		for _, half := range q.halves() {
-			for _, k := range q.world.values("kind") {
-				stmt.add(sep+"SELECT ? AS kind WHERE EXISTS (SELECT 1 FROM "+q.table("findings_kind_package"+suffix(half))+" WHERE "+half+" AND f.kind = ? AND f.package IN (?))",
-					k, k, bun.List(m.packages))
-				sep = " UNION "
-			}
-		}
+		stmt.add(sep+"SELECT DISTINCT r.kind FROM package_risks AS p JOIN risks AS r ON r.id = p.risk_id WHERE p.package IN (?)", bun.List(m.packages))
 	}
 	list, err := column[ledger.Kind](ctx, b, stmt)
 	q.present = slices.DeleteFunc(q.present, func(c cell) bool { return !slices.Contains(list, c.kind) })
@@ -212,66 +209,143 @@ func (b *Browser) kinds(ctx context.Context, q *question, m names) error {
 
 // means adds the condition that a finding has one of the names, and the ranges that hold all that do.
 func (b *Browser) means(ctx context.Context, q *question, m names) error {
-	cond := pred{wants: "risk_id", sqlText: text("(")}
-	src := source{name: "words"}
-	put := func(n int, rows int, s string, list any, index string) {
-		if n == 0 {
-			return
+	var list []meaning
+	for _, f := range []func(context.Context, *question, names) (*meaning, error){b.meansRisks, b.meansAssets, b.meansPackages, b.meansNamespaces} {
+		one, err := f(ctx, q, m)
+		if err != nil {
+			return err
 		}
-		if len(cond.text) > 1 {
+		if one != nil {
+			list = append(list, *one)
+		}
+	}
+	cond := pred{wants: "risk_id", sqlText: text("(")}
+	src := source{name: fmt.Sprint("words ", len(q.terms))}
+	for i, one := range list {
+		if i > 0 {
 			cond.add(" OR ")
 		}
-		cond.add(s, list)
-		cond.rows += rows
-		if index != "" {
-			src.arms = append(src.arms, arm{from: q.table(index), where: []sqlText{text(s, list)}})
-		}
-	}
-	rows := 0
-	if len(m.risks) > 0 {
-		n, err := column[int](ctx, b, text("SELECT coalesce(sum(active), 0) FROM risk_counts WHERE target_id = 0 AND risk_id IN (?)", bun.List(m.risks)))
-		if err != nil {
-			return err
-		}
-		rows = n[0]
-		src.arms = append(src.arms, arm{from: q.table("findings_rule"), where: []sqlText{text("f.rule IN (?)", bun.List(m.rules))}})
-	}
-	put(len(m.risks), rows, "f.risk_id IN (?)", bun.List(m.risks), "")
-	if len(m.assets) > 0 {
-		n, err := b.onAssets(ctx, m.assets)
-		if err != nil {
-			return err
-		}
-		rows = n
-	}
-	put(len(m.assets), rows, "f.asset_id IN (?)", bun.List(m.assets), "findings_asset")
-	for column, list := range map[string][]string{"package": m.packages, "namespace": m.namespaces} {
-		if len(list) == 0 {
-			continue
-		}
-		p := in(column, list)
-		n, err := b.probe(ctx, q, &p)
-		if err != nil {
-			return err
-		}
-		put(len(list), n, "f."+column+" IN (?)", bun.List(list), "")
-		for _, half := range q.halves() {
-			cells := q.asked(q.world, half, counted)
-			where := []sqlText{text(half), text("f.kind IN (?)", bun.List(cells.values("kind"))), text("f."+column+" IN (?)", bun.List(list))}
-			if column == "namespace" {
-				where = append(where, text("f.severity IN (?)", bun.List(cells.values("severity"))))
-			}
-			src.arms = append(src.arms, arm{from: q.table("findings_kind_" + column + suffix(half)), where: where})
-		}
+		cond.append(one.pred.sqlText)
+		cond.rows += one.pred.rows
+		src.arms, src.rows = append(src.arms, one.source.arms...), src.rows+one.source.rows
+		q.weight += one.weight
 	}
 	cond.add(")")
 	q.preds = append(q.preds, cond)
-	q.weight += (len(m.risks) + len(m.assets) + 2*len(m.packages) + 2*len(m.namespaces)) / 5
-	if src.rows = cond.rows; q.ended {
-		src.rows *= 2
-	}
 	if len(src.arms) <= most {
 		q.sources = append(q.sources, src)
 	}
+	q.terms = append(q.terms, term{at: len(q.preds) - 1, source: src.name, meanings: list})
 	return nil
+}
+
+// meaningOf makes a meaning: its condition, and how many active findings it has.
+func (q *question) meaningOf(column string, list any, n, rows int, arms ...arm) *meaning {
+	m := &meaning{weight: n/5 + 1, pred: pred{wants: column, rows: rows, sqlText: text("f."+column+" IN (?)", list)}}
+	m.source = source{name: column, arms: arms, rows: rows}
+	if q.ended {
+		m.source.rows *= 2
+	}
+	return m
+}
+
+func (b *Browser) meansRisks(ctx context.Context, q *question, names names) (*meaning, error) {
+	if len(names.risks) == 0 {
+		return nil, nil
+	}
+	kinds, rows := map[ledger.Kind]int{}, 0
+	err := b.query(ctx, text("SELECT kind, sum(active) FROM risk_counts WHERE target_id = 0 AND risk_id IN (?) GROUP BY kind", bun.List(names.risks)), func(scan func(...any) error) error {
+		var k ledger.Kind
+		var n int
+		err := scan(&k, &n)
+		kinds[k] = n
+		rows += n
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := q.meaningOf("risk_id", bun.List(names.risks), len(names.risks), rows,
+		arm{from: q.table("findings_rule"), where: []sqlText{text("f.rule IN (?)", bun.List(names.rules))}})
+	m.kinds, m.byKind, m.rules = map[ledger.Kind]int{}, map[ledger.Kind][]string{}, names.rules
+	for i, k := range names.kinds {
+		m.kinds[k] = kinds[k]
+		m.byKind[k] = append(m.byKind[k], names.rules[i])
+	}
+	if q.order.keys[0] == "package" {
+		m.packs, err = b.known(ctx, text("SELECT DISTINCT package FROM package_risks WHERE risk_id IN (?) LIMIT ?", bun.List(names.risks), maxKnown+1))
+		m.packs = append(m.packs, "")
+	}
+	return m, err
+}
+
+// maxKnown bounds the rules and packages that a list goes through one by one.
+const maxKnown = 5000
+
+// known reads a list of names; none when they are too many.
+func (b *Browser) known(ctx context.Context, stmt sqlText) ([]string, error) {
+	list, err := column[string](ctx, b, stmt)
+	if len(list) > maxKnown {
+		return nil, err
+	}
+	return list, err
+}
+
+func (b *Browser) meansAssets(ctx context.Context, q *question, names names) (*meaning, error) {
+	if len(names.assets) == 0 {
+		return nil, nil
+	}
+	rows, err := b.onAssets(ctx, names.assets)
+	return q.meaningOf("asset_id", bun.List(names.assets), len(names.assets), rows,
+		arm{from: q.table("findings_asset"), where: []sqlText{text("f.asset_id IN (?)", bun.List(names.assets))}}), err
+}
+
+func (b *Browser) meansPackages(ctx context.Context, q *question, names names) (*meaning, error) {
+	if len(names.packages) == 0 {
+		return nil, nil
+	}
+	m, err := b.meansText(ctx, q, "package", names.packages)
+	if err != nil {
+		return nil, err
+	}
+	list, err := column[ledger.Kind](ctx, b, text("SELECT DISTINCT r.kind FROM package_risks AS p JOIN risks AS r ON r.id = p.risk_id WHERE p.package IN (?)", bun.List(names.packages)))
+	if err != nil {
+		return nil, err
+	}
+	m.kinds, m.packs = map[ledger.Kind]int{}, names.packages
+	for _, k := range list {
+		m.kinds[k] = 0
+	}
+	if q.order.keys[0] == "rule" {
+		m.rules, err = b.known(ctx, text("SELECT DISTINCT r.rule FROM package_risks AS p JOIN risks AS r ON r.id = p.risk_id WHERE p.package IN (?) LIMIT ?", bun.List(names.packages), maxKnown+1))
+	}
+	return m, err
+}
+
+func (b *Browser) meansNamespaces(ctx context.Context, q *question, names names) (*meaning, error) {
+	if len(names.namespaces) == 0 {
+		return nil, nil
+	}
+	return b.meansText(ctx, q, "namespace", names.namespaces)
+}
+
+// meansText is the meaning of a column that indexes have behind kind, and for namespaces severity.
+func (b *Browser) meansText(ctx context.Context, q *question, column string, list []string) (*meaning, error) {
+	p := in(column, list)
+	rows, err := b.probe(ctx, q, &p)
+	if err != nil {
+		return nil, err
+	}
+	var arms []arm
+	for _, half := range q.halves() {
+		cells := q.asked(q.world, half, counted)
+		where := []sqlText{text(half), text("f.kind IN (?)", bun.List(cells.values("kind"))), text("f."+column+" IN (?)", bun.List(list))}
+		if column == "namespace" {
+			where = append(where, text("f.severity IN (?)", bun.List(cells.values("severity"))))
+		}
+		arms = append(arms, arm{from: q.table("findings_kind_" + column + suffix(half)), where: where})
+	}
+	m := q.meaningOf(column, bun.List(list), 2*len(list), rows, arms...)
+	m.pred.column, m.pred.values = p.column, p.values
+	return m, nil
 }

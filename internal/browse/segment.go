@@ -31,6 +31,9 @@ func (b *Browser) segments(ctx context.Context, q *question) ([]hit, error) {
 			return nil, err
 		}
 	}
+	if q.order.keys[0] == "seen" && q.stamped() {
+		return hits, nil
+	}
 	found := 0
 	q.shares = len(targets)
 	for _, t := range q.arrange(targets) {
@@ -54,6 +57,14 @@ func (b *Browser) segments(ctx context.Context, q *question) ([]hit, error) {
 	}
 	slices.SortFunc(hits, func(x, y hit) int { return q.order.compare(x.key, y.key) })
 	return hits[:min(len(hits), q.limit)], nil
+}
+
+// stamped reports whether all that is asked for has a time of its own: what is fixed, gone or could not be looked at has.
+func (q *question) stamped() bool {
+	p := q.pred("status")
+	return p != nil && !slices.ContainsFunc(p.values, func(v any) bool {
+		return v != ledger.StatusFixed && v != ledger.StatusGone && v != ledger.StatusUnseen
+	})
 }
 
 // arrange puts targets into the order of the sort.

@@ -51,7 +51,7 @@ func (b *Browser) pages(ctx context.Context, v identity.Visible, f Filter, sort 
 	}
 	q.limit = batch
 	for {
-		hits, err := b.page(ctx, q)
+		hits, _, err := b.page(ctx, q)
 		if err != nil || len(hits) == 0 {
 			return err
 		}

@@ -93,6 +93,8 @@ func fill(rnd *rand.Rand, v reflect.Value, empty float64) {
 		for i := range n {
 			fill(rnd, v.Index(i), empty)
 		}
+	case reflect.Map: // labels, which are no part of the document
+		v.Set(reflect.ValueOf(map[string]string{"a": "b"}))
 	case reflect.String:
 		v.SetString(oddTexts[rnd.IntN(len(oddTexts))])
 	case reflect.Int, reflect.Int64:

@@ -62,6 +62,13 @@ CREATE TABLE packages (
     name TEXT NOT NULL
 );
 CREATE UNIQUE INDEX packages_name ON packages (name);
+-- Which risks were found in which packages, each pair once: lists of a search by rule and by package go from one to the next.
+CREATE TABLE package_risks (
+    package TEXT NOT NULL,
+    risk_id BIGINT NOT NULL,
+    PRIMARY KEY (package, risk_id)
+);
+CREATE INDEX package_risks_risk ON package_risks (risk_id, package);
 
 -- Words of risks, assets and packages. Texts in Chinese are searched by characters in the table of risks itself.
 -- only sqlite
@@ -82,7 +89,15 @@ END;
 CREATE TRIGGER packages_added AFTER INSERT ON packages BEGIN
     INSERT INTO package_words (rowid, words) VALUES (NEW.id, NEW.name);
 END;
-CREATE TRIGGER findings_package AFTER INSERT ON findings WHEN NEW.package <> '' BEGIN
+CREATE TRIGGER findings_package AFTER INSERT ON findings WHEN NEW.package <> ''
+AND NOT EXISTS (SELECT 1 FROM package_risks WHERE risk_id = NEW.risk_id AND package = NEW.package) BEGIN
+    INSERT INTO package_risks (package, risk_id) VALUES (NEW.package, NEW.risk_id);
+    INSERT INTO packages (name) SELECT NEW.package WHERE NOT EXISTS (SELECT 1 FROM packages WHERE name = NEW.package);
+END;
+CREATE TRIGGER findings_repackaged AFTER UPDATE OF risk_id, package ON findings
+WHEN NEW.package <> '' AND (OLD.package <> NEW.package OR OLD.risk_id <> NEW.risk_id)
+AND NOT EXISTS (SELECT 1 FROM package_risks WHERE risk_id = NEW.risk_id AND package = NEW.package) BEGIN
+    INSERT INTO package_risks (package, risk_id) VALUES (NEW.package, NEW.risk_id);
     INSERT INTO packages (name) SELECT NEW.package WHERE NOT EXISTS (SELECT 1 FROM packages WHERE name = NEW.package);
 END;
 -- end
@@ -94,6 +109,11 @@ CREATE INDEX asset_words ON assets USING gin (stockade_words(name));
 CREATE INDEX package_words ON packages USING gin (stockade_words(name));
 CREATE FUNCTION stockade_packages() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    INSERT INTO package_risks (package, risk_id)
+    SELECT DISTINCT n.package, n.risk_id FROM added n
+    WHERE n.package <> '' AND NOT EXISTS (SELECT 1 FROM package_risks p WHERE p.package = n.package AND p.risk_id = n.risk_id)
+    ORDER BY 1, 2
+    ON CONFLICT DO NOTHING;
     INSERT INTO packages (name)
     SELECT DISTINCT n.package FROM added n
     WHERE n.package <> '' AND NOT EXISTS (SELECT 1 FROM packages p WHERE p.name = n.package)
@@ -103,4 +123,12 @@ BEGIN
 END $$;
 CREATE TRIGGER findings_package AFTER INSERT ON findings REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION stockade_packages();
+CREATE FUNCTION stockade_repackaged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO package_risks (package, risk_id) VALUES (NEW.package, NEW.risk_id) ON CONFLICT DO NOTHING;
+    INSERT INTO packages (name) VALUES (NEW.package) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER findings_repackaged AFTER UPDATE OF risk_id, package ON findings FOR EACH ROW
+    WHEN (NEW.package <> '' AND (OLD.package <> NEW.package OR OLD.risk_id <> NEW.risk_id)) EXECUTE FUNCTION stockade_repackaged();
 -- end
