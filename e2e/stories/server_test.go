@@ -432,3 +432,16 @@ func mend(t *testing.T, cp *lab.ControlPlane) {
 		t.Fatal(err)
 	}
 }
+
+// TestRegister: KUBECONFIG=... make run starts the server with that cluster in it, and scans it.
+func TestRegister(t *testing.T) {
+	cp := lab.ForTest(t, lab.Config{Version: lab.Newest})
+	apply(t, cp, "testdata/shop.yaml")
+	_, c := start(t, "--data", t.TempDir(), "--register-kubeconfig", cp.Kubeconfig(), "--allow-local-clusters")
+	c.one("its findings are there", "workload/privileged-container", "web", "open")
+	var clusters struct{ Items []struct{ Name, State, Kind string } }
+	c.call("GET", "/clusters", nil, &clusters)
+	if len(clusters.Items) != 1 || clusters.Items[0].State != "connected" || clusters.Items[0].Kind != "kubeconfig" {
+		t.Errorf("clusters: %+v", clusters.Items)
+	}
+}
