@@ -349,6 +349,39 @@ func TestFindings(t *testing.T) {
 	})
 }
 
+// TestMerged holds searches to the same lists when every word is taken apart, for those who see everything and those who see a part.
+func TestMerged(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s := seed(t, db)
+		browse.TakeApart(s.b)
+		part := identity.Visible{Targets: []int64{2}, Namespaces: map[int64][]string{1: {"team-1"}}}
+		some := 0
+		for name, f := range s.filters() {
+			if f.Q == "" {
+				continue
+			}
+			more := f
+			more.Package, more.Statuses = "libnginx-0", ledger.Statuses
+			for what, f := range map[string]browse.Filter{name: f, name + " of a package": more} {
+				for _, sort := range browse.Sorts {
+					for _, sort := range []string{sort, "-" + sort} {
+						for _, v := range []identity.Visible{everything, part} {
+							want := s.want(v, f, sort)
+							some += len(want)
+							if got := s.walk(t, v, f, sort, 37); !slices.Equal(got, want) {
+								t.Errorf("%s by %s: %d findings, want %d; first difference at %d", what, sort, len(got), len(want), differ(got, want))
+							}
+						}
+					}
+				}
+			}
+		}
+		if some < 5000 {
+			t.Errorf("the searches select %d findings in all: too few to tell", some)
+		}
+	})
+}
+
 func differ(a, b []int64) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {

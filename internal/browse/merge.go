@@ -24,10 +24,10 @@ type term struct {
 type meaning struct {
 	pred   pred
 	source source
-	kinds  map[ledger.Kind]int      // how many active findings it has of which kinds, 0 for unknown; nil for all kinds
-	byKind map[ledger.Kind][]string // rules, of risks
-	rules  []string                 // all that have what is meant, when they are known
-	packs  []string                 // likewise packages
+	kinds  []ledger.Kind           // that it has; nil for all
+	risks  map[ledger.Kind]meaning // of risks: what it means in which kind
+	rules  []string                // all that have what is meant, when they are known
+	packs  []string                // likewise packages
 	weight int
 }
 
@@ -49,11 +49,11 @@ func (b *Browser) merged(ctx context.Context, q *question) ([]hit, error) {
 	}
 	var hits []hit
 	for _, m := range least.meanings {
-		for _, sub := range q.apart(least, m) {
-			if err := b.severities(ctx, sub, m); err != nil {
+		for _, part := range q.cheaper(least, m) {
+			if err := b.severities(ctx, part); err != nil {
 				return nil, err
 			}
-			list, err := b.ranged(ctx, sub, m)
+			list, err := b.ranged(ctx, part)
 			if err != nil {
 				return nil, err
 			}
@@ -65,58 +65,77 @@ func (b *Browser) merged(ctx context.Context, q *question) ([]hit, error) {
 	return hits[:min(len(hits), q.limit)], nil
 }
 
-// apart makes the questions for one meaning of a term, one for each kind.
-func (q *question) apart(t term, m meaning) []*question {
-	sub := *q
-	sub.terms, sub.weight = nil, m.weight
-	sub.sources = slices.DeleteFunc(slices.Clone(q.sources), func(s source) bool { return s.name == t.source })
-	sub.sources = append(sub.sources, m.source)
-	sub.preds = slices.Delete(slices.Clone(q.preds), t.at, t.at+1)
-	sub.preds = slices.DeleteFunc(sub.preds, func(p pred) bool { return p.column == "kind" })
-	if m.pred.column != "" && sub.pred(m.pred.column) != nil {
+// aspect is the question for one meaning of a word, or for what that means in one kind.
+type aspect struct {
+	question
+	meaning meaning
+}
+
+// cheaper takes a meaning kind by kind where that is cheaper, or where more is known of the kinds.
+func (q *question) cheaper(t term, m meaning) []*aspect {
+	parts := q.apart(t, m)
+	if m.risks != nil {
+		return parts
+	}
+	whole, cost := q.about(t, m), 0
+	for _, a := range parts {
+		p, _ := a.choose()
+		cost += p.cost
+	}
+	if p, ok := whole.choose(); ok && p.cost <= cost {
+		return []*aspect{whole}
+	}
+	return parts
+}
+
+// about is the question for one meaning of a term.
+func (q *question) about(t term, m meaning) *aspect {
+	a := &aspect{*q, m}
+	a.terms, a.weight = nil, m.weight
+	a.sources = slices.DeleteFunc(slices.Clone(q.sources), func(s source) bool { return s.name == t.source })
+	a.sources = append(a.sources, m.source)
+	a.preds = slices.Delete(slices.Clone(q.preds), t.at, t.at+1)
+	if m.pred.column != "" && a.pred(m.pred.column) != nil {
 		m.pred.column = "" // the filter has a condition on it
 	}
-	sub.preds = append(sub.preds, m.pred)
-	sub.matches = int(float64(q.matches) * min(1, float64(m.pred.rows)/float64(max(1, q.preds[t.at].rows))))
-	kinds := map[ledger.Kind]int{}
+	a.preds = append(a.preds, m.pred)
+	a.matches = int(float64(q.matches)*min(1, float64(m.pred.rows)/float64(max(1, q.preds[t.at].rows)))) + 1
+	return a
+}
+
+// apart makes the questions for one meaning of a term, one for each kind.
+func (q *question) apart(t term, m meaning) []*aspect {
+	kinds, all := map[ledger.Kind]int{}, 0
 	for _, c := range q.present {
-		kinds[c.kind] += max(0, c.n)
-	}
-	total, all := 0, max(1, q.present.sum())
-	for _, n := range m.kinds {
-		total += n
-	}
-	var out []*question
-	for k, n := range kinds {
-		share := float64(n) / float64(all)
-		if m.kinds != nil {
-			if _, ok := m.kinds[k]; !ok {
-				continue
-			}
-			if total > 0 {
-				share = float64(m.kinds[k]) / float64(total)
-			}
+		if m.kinds == nil || slices.Contains(m.kinds, c.kind) {
+			kinds[c.kind] += max(0, c.n)
+			all += max(0, c.n)
 		}
-		of := sub
-		of.preds = append(slices.Clone(sub.preds), in("kind", []ledger.Kind{k}))
-		last := &of.preds[len(of.preds)-2] // the meaning
-		last.rows = int(float64(last.rows)*share) + 1
-		of.sources = slices.Clone(sub.sources)
-		if !q.ended {
-			of.sources[len(of.sources)-1].rows = min(m.source.rows, 3*last.rows+m.source.rows/10)
+	}
+	var out []*aspect
+	for _, k := range ledger.Kinds {
+		n, ok := kinds[k]
+		if !ok {
+			continue
 		}
-		of.matches = int(float64(sub.matches)*share) + 1
-		of.present = slices.DeleteFunc(slices.Clone(q.present), func(c cell) bool { return c.kind != k })
-		of.kind = k
-		out = append(out, &of)
+		of := m
+		if m.risks != nil {
+			of = m.risks[k]
+		} else {
+			of.pred.rows = int(float64(m.pred.rows)*float64(n)/float64(max(1, all))) + 1
+		}
+		a := q.about(t, of)
+		a.preds = append(slices.DeleteFunc(a.preds, func(p pred) bool { return p.column == "kind" }), in("kind", []ledger.Kind{k}))
+		a.present = slices.DeleteFunc(slices.Clone(q.present), func(c cell) bool { return c.kind != k })
+		out = append(out, a)
 	}
 	return out
 }
 
 // severities leaves out those that the risks of a meaning have no findings of.
-func (b *Browser) severities(ctx context.Context, q *question, m meaning) error {
-	rules := m.byKind[q.kind]
-	if len(rules) == 0 {
+func (b *Browser) severities(ctx context.Context, q *aspect) error {
+	rules := q.meaning.rules
+	if q.meaning.pred.wants != "risk_id" {
 		return nil
 	}
 	var seen []ledger.Severity
@@ -137,8 +156,9 @@ func (b *Browser) severities(ctx context.Context, q *question, m meaning) error 
 
 // ranged finds the rows of a page of one meaning. Where the sort is by a column of which all values are known that can have it,
 // it goes from value to value.
-func (b *Browser) ranged(ctx context.Context, q *question, m meaning) ([]hit, error) {
+func (b *Browser) ranged(ctx context.Context, q *aspect) ([]hit, error) {
 	p, ok := q.choose()
+	m := q.meaning
 	head := q.order.keys[0]
 	values := slices.Clone(map[string][]string{"rule": m.rules, "package": m.packs}[head])
 	rest := q.preds
@@ -150,9 +170,12 @@ func (b *Browser) ranged(ctx context.Context, q *question, m meaning) ([]hit, er
 		}
 	}
 	if len(values) == 0 || ok && p.cost <= q.dear {
-		return b.run(ctx, q, p)
+		return b.run(ctx, &q.question, p)
 	}
 	slices.Sort(values)
+	if head == "rule" && m.pred.wants == "risk_id" { // the rule of a kind is the risk
+		rest = slices.DeleteFunc(slices.Clone(rest), func(p pred) bool { return p.wants == "risk_id" && p.text == m.pred.text })
+	}
 	if q.order.desc {
 		slices.Reverse(values)
 	}
@@ -163,7 +186,7 @@ func (b *Browser) ranged(ctx context.Context, q *question, m meaning) ([]hit, er
 	for n, all := 4, len(values); len(values) > 0; n *= 2 {
 		chunk := values[:min(n, len(values))]
 		values = values[len(chunk):]
-		sub := *q
+		sub := q.question
 		sub.limit = q.limit - len(hits)
 		share := float64(len(chunk)) / float64(max(1, all))
 		some := in(head, chunk)

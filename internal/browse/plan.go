@@ -70,13 +70,12 @@ type question struct {
 	ended   bool // others are
 	after   []any
 	limit   int
-	sources []source    // further sets that hold all that is asked for
-	matches int         // estimate of how many findings meet everything
-	shares  int         // targets among which everything is
-	weight  int         // what the lists in the conditions cost for every range
-	terms   []term      // words of the search
-	dear    int         // from which cost on they are looked for meaning by meaning
-	kind    ledger.Kind // the only one, in such a part of a question
+	sources []source // further sets that hold all that is asked for
+	matches int      // estimate of how many findings meet everything
+	shares  int      // targets among which everything is
+	weight  int      // what the lists in the conditions cost for every range
+	terms   []term   // words of the search
+	dear    int      // from which cost on they are looked for meaning by meaning
 }
 
 // source is a set of ranges that holds every finding that is asked for.

@@ -253,28 +253,45 @@ func (b *Browser) meansRisks(ctx context.Context, q *question, names names) (*me
 	if len(names.risks) == 0 {
 		return nil, nil
 	}
-	kinds, rows := map[ledger.Kind]int{}, 0
+	active, rows := map[ledger.Kind]int{}, 0
 	err := b.query(ctx, text("SELECT kind, sum(active) FROM risk_counts WHERE target_id = 0 AND risk_id IN (?) GROUP BY kind", bun.List(names.risks)), func(scan func(...any) error) error {
 		var k ledger.Kind
 		var n int
 		err := scan(&k, &n)
-		kinds[k] = n
+		active[k] = n
 		rows += n
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	m := q.meaningOf("risk_id", bun.List(names.risks), len(names.risks), rows,
-		arm{from: q.table("findings_rule"), where: []sqlText{text("f.rule IN (?)", bun.List(names.rules))}})
-	m.kinds, m.byKind, m.rules = map[ledger.Kind]int{}, map[ledger.Kind][]string{}, names.rules
-	for i, k := range names.kinds {
-		m.kinds[k] = kinds[k]
-		m.byKind[k] = append(m.byKind[k], names.rules[i])
+	of := func(risks []int64, rules []string, rows int) *meaning {
+		m := q.meaningOf("risk_id", bun.List(risks), len(risks), rows, arm{from: q.table("findings_rule"), where: []sqlText{text("f.rule IN (?)", bun.List(rules))}})
+		m.rules = rules
+		return m
 	}
+	m := of(names.risks, names.rules, rows)
 	if q.order.keys[0] == "package" {
 		m.packs, err = b.known(ctx, text("SELECT DISTINCT package FROM package_risks WHERE risk_id IN (?) LIMIT ?", bun.List(names.risks), maxKnown+1))
-		m.packs = append(m.packs, "")
+		if m.packs != nil {
+			m.packs = append(m.packs, "")
+		}
+	}
+	m.risks = map[ledger.Kind]meaning{}
+	for _, k := range ledger.Kinds {
+		var risks []int64
+		var rules []string
+		for i := range names.risks {
+			if names.kinds[i] == k {
+				risks, rules = append(risks, names.risks[i]), append(rules, names.rules[i])
+			}
+		}
+		if len(risks) > 0 {
+			m.kinds = append(m.kinds, k)
+			one := of(risks, rules, active[k])
+			one.packs = m.packs
+			m.risks[k] = *one
+		}
 	}
 	return m, err
 }
@@ -308,15 +325,12 @@ func (b *Browser) meansPackages(ctx context.Context, q *question, names names) (
 	if err != nil {
 		return nil, err
 	}
-	list, err := column[ledger.Kind](ctx, b, text("SELECT DISTINCT r.kind FROM package_risks AS p JOIN risks AS r ON r.id = p.risk_id WHERE p.package IN (?)", bun.List(names.packages)))
-	if err != nil {
-		return nil, err
+	m.packs = names.packages
+	m.kinds, err = column[ledger.Kind](ctx, b, text("SELECT DISTINCT r.kind FROM package_risks AS p JOIN risks AS r ON r.id = p.risk_id WHERE p.package IN (?)", bun.List(names.packages)))
+	if m.kinds == nil {
+		m.kinds = []ledger.Kind{}
 	}
-	m.kinds, m.packs = map[ledger.Kind]int{}, names.packages
-	for _, k := range list {
-		m.kinds[k] = 0
-	}
-	if q.order.keys[0] == "rule" {
+	if err == nil && q.order.keys[0] == "rule" {
 		m.rules, err = b.known(ctx, text("SELECT DISTINCT r.rule FROM package_risks AS p JOIN risks AS r ON r.id = p.risk_id WHERE p.package IN (?) LIMIT ?", bun.List(names.packages), maxKnown+1))
 	}
 	return m, err

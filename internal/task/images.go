@@ -160,7 +160,8 @@ func (w *software) load(ctx context.Context, use scan.Use) (*inventory.Software,
 	w.mu.Unlock()
 	for {
 		if digest != "" {
-			sw, err := w.s.inventory(ctx, digest)
+			var sw *inventory.Software
+			err := w.again(ctx, func() (err error) { sw, err = w.s.inventory(ctx, digest); return err })
 			if err == nil {
 				w.mu.Lock()
 				w.used[digest] = true

@@ -136,7 +136,8 @@ func (m *Sender) talk(ctx context.Context, data []byte) (string, error) {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends a read that waits
+	raw := conn
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) }) // ends a read that waits
 	defer stop()
 	conn = &short{Conn: conn, left: maxTalk}
 	secure := &tls.Config{ServerName: m.settings.Host, RootCAs: m.roots, MinVersion: tls.VersionTLS12}
