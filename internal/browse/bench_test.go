@@ -136,96 +136,110 @@ func requests() []*request {
 	return out
 }
 
-// BenchmarkLists measures every list, in every order and with the common filters, on a million findings: alone, and with twenty
-// users who ask one page after the other. It prints the slowest.
+// BenchmarkLists measures every list, in every order and with the common filters, on a million findings: alone, with twenty users who
+// look at each page for a second, and with twenty who do not, for how many pages there can be. It prints tables in Markdown.
 func BenchmarkLists(b *testing.B) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		b.Run(kind, func(b *testing.B) {
 			ctx := context.Background()
 			db := storetest.Open(b, kind)
-			start := time.Now()
-			o := browsetest.Large
-			if err := browsetest.Seed(ctx, db, o); err != nil {
+			if err := browsetest.Seed(ctx, db, browsetest.Large); err != nil {
 				b.Fatal(err)
 			}
-			b.Logf("%d findings in %.0f s", o.Findings, time.Since(start).Seconds())
 			br := browse.New(db)
 			br.SetClock(func() time.Time { return browsetest.Now })
 			all := requests()
 			alone(b, br, all)
-			report(b, "alone", all, 40)
-			for _, r := range all {
-				r.took = nil
-			}
+			report(b, kind+", one user", all)
 			b.ResetTimer()
-			together(b, br, all, 20)
-			report(b, "20 users", all, 25)
+			together(b, br, all, len(all), time.Second)
+			report(b, kind+", 20 users who look at a page for a second", all)
+			n := 1500
+			rate := float64(n) / together(b, br, all, n, 0).Seconds()
+			report(b, fmt.Sprintf("%s, 20 users without pause: %.0f pages a second", kind, rate), all)
+			b.ReportMetric(rate, "pages/s")
 		})
 	}
 }
 
 func alone(b *testing.B, br *browse.Browser, all []*request) {
-	for range 2 {
-		for _, r := range all {
-			start := time.Now()
-			if err := r.do(context.Background(), br); err != nil {
-				b.Fatalf("%s: %v", r.name, err)
-			}
-			r.took = append(r.took, time.Since(start))
+	for _, r := range all {
+		if err := r.do(context.Background(), br); err != nil { // warms the cache
+			b.Fatalf("%s: %v", r.name, err)
 		}
 	}
 	for _, r := range all {
-		r.took = r.took[1:] // the first one warms the cache
+		start := time.Now()
+		if err := r.do(context.Background(), br); err != nil {
+			b.Fatalf("%s: %v", r.name, err)
+		}
+		r.took = append(r.took, time.Since(start))
 	}
 }
 
-func together(b *testing.B, br *browse.Browser, all []*request, users int) {
+// together lets twenty users ask n pages, with a pause between two that is about as long as given.
+func together(b *testing.B, br *browse.Browser, all []*request, n int, pause time.Duration) time.Duration {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	order := rand.New(rand.NewPCG(1, 2)).Perm(3 * len(all))
-	next := 0
-	for range users {
+	r := rand.New(rand.NewPCG(1, 2))
+	order := r.Perm(len(all))
+	next, begin := 0, time.Now()
+	for range 20 {
 		wg.Go(func() {
 			for {
 				mu.Lock()
-				if next == len(order) {
+				if next == n {
 					mu.Unlock()
 					return
 				}
-				r := all[order[next]%len(all)]
+				one := all[order[next%len(all)]]
 				next++
+				wait := time.Duration(float64(pause) * (0.5 + r.Float64()))
 				mu.Unlock()
+				time.Sleep(wait)
 				start := time.Now()
-				err := r.do(context.Background(), br)
+				err := one.do(context.Background(), br)
 				took := time.Since(start)
 				mu.Lock()
 				if err != nil {
-					b.Errorf("%s: %v", r.name, err)
+					b.Errorf("%s: %v", one.name, err)
 				}
-				r.took = append(r.took, took)
+				one.took = append(one.took, took)
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
+	return time.Since(begin)
 }
 
-func report(b *testing.B, what string, all []*request, top int) {
-	var took []time.Duration
-	for _, r := range all {
-		took = append(took, r.took...)
-	}
-	slices.Sort(took)
-	at := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))].Microseconds()) / 1000 }
-	b.ReportMetric(at(0.5), "p50-ms/"+strings.ReplaceAll(what, " ", "-"))
-	b.ReportMetric(at(0.99), "p99-ms/"+strings.ReplaceAll(what, " ", "-"))
+// report prints what was measured, by the first word of the names, and the slowest, and forgets it.
+func report(b *testing.B, what string, all []*request) {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: %d requests, p50 %.1f ms, p90 %.1f ms, p99 %.1f ms, max %.1f ms\n", what, len(took), at(0.5), at(0.9), at(0.99), at(1))
-	slow := slices.Clone(all)
-	slices.SortFunc(slow, func(x, y *request) int { return int(slices.Max(y.took) - slices.Max(x.took)) })
-	for _, r := range slow[:min(top, len(slow))] {
-		fmt.Fprintf(&out, "  %7.1f ms  %s\n", float64(slices.Max(r.took).Microseconds())/1000, r.name)
+	fmt.Fprintf(&out, "\n%s\n\n| list | pages | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|\n", what)
+	for _, group := range []string{"findings", "risks", "assets", "overview", "finding"} {
+		var took []time.Duration
+		for _, r := range all {
+			if strings.HasPrefix(r.name, group+" ") {
+				took = append(took, r.took...)
+			}
+		}
+		if len(took) == 0 {
+			continue
+		}
+		slices.Sort(took)
+		at := func(p float64) float64 { return ms(took[int(p*float64(len(took)-1))]) }
+		fmt.Fprintf(&out, "| %s | %d | %.1f | %.1f | %.1f |\n", group, len(took), at(0.5), at(0.99), at(1))
 	}
-	b.Log(out.String())
+	slow := slices.DeleteFunc(slices.Clone(all), func(r *request) bool { return len(r.took) == 0 })
+	slices.SortFunc(slow, func(x, y *request) int { return int(slices.Max(y.took) - slices.Max(x.took)) })
+	out.WriteString("\n| slowest | ms |\n|---|---:|\n")
+	for _, r := range slow[:min(10, len(slow))] {
+		fmt.Fprintf(&out, "| %s | %.1f |\n", r.name, ms(slices.Max(r.took)))
+	}
+	for _, r := range all {
+		r.took = nil
+	}
 	_, _ = fmt.Fprint(os.Stderr, out.String())
 }

@@ -4,6 +4,7 @@ package browse
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -35,6 +36,10 @@ func (b *Browser) query(ctx context.Context, q sqlText, scan func(scan func(...a
 	if err != nil {
 		return err
 	}
+	return each(rows, scan)
+}
+
+func each(rows *sql.Rows, scan func(scan func(...any) error) error) error {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := scan(rows.Scan); err != nil {
@@ -42,6 +47,31 @@ func (b *Browser) query(ctx context.Context, q sqlText, scan func(scan func(...a
 		}
 	}
 	return rows.Err()
+}
+
+// told runs a statement as query does, and tells PostgreSQL which way to go: to walk indexes in their order, or to gather and sort.
+// It would else take what a condition lets through for evenly spread, and rather sort half of the table.
+func (b *Browser) told(ctx context.Context, walk bool, q sqlText, scan func(scan func(...any) error) error) error {
+	if !b.db.Postgres() {
+		return b.query(ctx, q, scan)
+	}
+	tx, err := b.db.R.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // there is nothing to keep
+	how := "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; SET LOCAL enable_seqscan = off"
+	if walk {
+		how += "; SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off; SET LOCAL enable_bitmapscan = off"
+	}
+	if _, err := tx.Tx.ExecContext(ctx, how); err != nil {
+		return err
+	}
+	rows, err := tx.QueryContext(ctx, q.text, q.args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, scan)
 }
 
 // column runs a statement with one column.

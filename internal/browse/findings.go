@@ -152,11 +152,9 @@ func (b *Browser) count(ctx context.Context, q *question, p plan) (Total, error)
 		stmt.append(sub.arm(a, nil, false))
 	}
 	stmt.add(" LIMIT ?) AS c", bound+1)
-	n, err := column[int](ctx, b, stmt)
-	if err != nil || len(n) == 0 {
-		return Total{}, err
-	}
-	return Total{N: min(n[0], bound), AtLeast: n[0] > bound}, nil
+	n := 0
+	err := b.told(ctx, p.walk, stmt, func(scan func(...any) error) error { return scan(&n) })
+	return Total{N: min(n, bound), AtLeast: n > bound}, err
 }
 
 // run asks for the rows of a plan.
@@ -166,7 +164,7 @@ func (b *Browser) run(ctx context.Context, q *question, p plan) ([]hit, error) {
 		return nil, nil
 	}
 	var out []hit
-	err := b.query(ctx, stmt, func(scan func(...any) error) error {
+	err := b.told(ctx, p.walk, stmt, func(scan func(...any) error) error {
 		h := hit{key: make([]any, len(q.order.keys))}
 		into := []any{&h.id}
 		for i, k := range q.order.keys {

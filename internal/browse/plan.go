@@ -438,21 +438,32 @@ func (q *question) statement(p plan) sqlText {
 }
 
 func (q *question) walkStatement(p plan) sqlText {
-	var out sqlText
+	var arms []sqlText
 	for _, a := range p.arms {
-		after, some := q.remaining(a)
-		if !some {
-			continue
+		if after, some := q.remaining(a); some {
+			arms = append(arms, q.arm(a, after, false))
 		}
-		if out.text != "" {
+	}
+	return q.joined(arms)
+}
+
+// joined is the first rows of ranges that each have the order.
+func (q *question) joined(arms []sqlText) sqlText {
+	var out sqlText
+	end := text(" ORDER BY "+q.order.by(len(q.order.keys))+" LIMIT ?", q.limit)
+	for i, one := range arms {
+		if i > 0 {
 			out.add(" UNION ALL ")
 		}
-		out.append(q.arm(a, after, false))
+		if !q.sqlite && len(arms) > 1 { // PostgreSQL would not see that each range has the order, and sort them all
+			one.append(end)
+			one.text = "(" + one.text + ")"
+		}
+		out.append(one)
 	}
-	if out.text == "" {
-		return out
+	if len(arms) > 0 {
+		out.append(end)
 	}
-	out.add(" ORDER BY "+q.order.by(len(q.order.keys))+" LIMIT ?", q.limit)
 	return out
 }
 

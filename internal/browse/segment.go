@@ -122,15 +122,12 @@ func (q *question) of(t ledger.Target) *question {
 
 // explicit finds rows that have a time of their own.
 func (b *Browser) explicit(ctx context.Context, q *question) ([]hit, error) {
-	var stmt sqlText
+	var arms []sqlText
 	for _, status := range ledger.Statuses { // an arm each: most have none
 		if p := q.pred("status"); p != nil && !slices.Contains(p.values, any(status)) {
 			continue
 		}
-		if stmt.text != "" {
-			stmt.add(" UNION ALL ")
-		}
-		stmt.add("SELECT f.id AS id, f.last_seen AS k0, f.target_id AS k1, f.first_seen AS k2, f.id AS k3 FROM "+q.table("findings_seen")+" WHERE f.last_seen <> 0 AND f.status = ?", int(status))
+		stmt := text("SELECT f.id AS id, f.last_seen AS k0, f.target_id AS k1, f.first_seen AS k2, f.id AS k3 FROM "+q.table("findings_seen")+" WHERE f.last_seen <> 0 AND f.status = ?", int(status))
 		for _, p := range q.preds {
 			if p.column != "status" {
 				stmt.add(" AND ")
@@ -141,10 +138,10 @@ func (b *Browser) explicit(ctx context.Context, q *question) ([]hit, error) {
 			stmt.add(" AND ")
 			stmt.append(q.order.behind([]string{"f.last_seen", "f.target_id", "f.first_seen", "f.id"}, q.after))
 		}
+		arms = append(arms, stmt)
 	}
-	stmt.add(" ORDER BY "+q.order.by(4)+" LIMIT ?", q.limit)
 	var out []hit
-	err := b.query(ctx, stmt, func(scan func(...any) error) error {
+	err := b.told(ctx, true, q.joined(arms), func(scan func(...any) error) error {
 		var id, at, target, first, last int64
 		if err := scan(&id, &at, &target, &first, &last); err != nil {
 			return err
