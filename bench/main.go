@@ -35,7 +35,7 @@ func main() {
 	flag.BoolVar(&o.live, "live", true, "measure against a real API server too")
 	flag.StringVar(&o.corpus, "corpus", "", "folder of real manifests to measure as well")
 	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching), server (findings, lists, tasks) or all")
-	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; the results are printed, not written")
+	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; of the part server: ingest, lists, tasks, exceptions, memory; the results are printed, not written")
 	flag.StringVar(&o.feeds, "feeds", "testdata/feeds", "folder of feeds to build the database of")
 	flag.StringVar(&o.kinds, "kinds", "", "measure only images whose name has this in it")
 	flag.IntVar(&o.runs, "runs", 3, "runs of each process in the part software; the median counts")
