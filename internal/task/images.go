@@ -108,10 +108,11 @@ func (w *software) ask(ctx context.Context, uses []scan.Use) error {
 	var found []Item
 	err := w.s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		found = nil
-		// What failed in this task already, before a restart, is not tried again in it.
+		// What failed in this task already, before a restart, is not tried again in it, and what was read since it was asked for last
+		// is not asked for again.
 		var before []Item
-		err := tx.NewSelect().Model(&before).Column("id", "key").Where("task_id = ? AND target_id = ? AND kind = 'image' AND status = 'failed' AND key IN (?)",
-			w.r.item.TaskID, w.r.item.TargetID, in(keys)).Scan(ctx)
+		err := tx.NewSelect().Model(&before).Column("id", "key").Where("task_id = ? AND kind = 'image' AND key IN (?)", w.r.item.TaskID, in(keys)).
+			Where("(target_id = ? AND status = 'failed' OR status = 'done' AND EXISTS (SELECT 1 FROM inventories v WHERE v.digest = i.result))", w.r.item.TargetID).Scan(ctx)
 		if err != nil {
 			return err
 		}
