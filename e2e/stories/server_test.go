@@ -439,7 +439,9 @@ func TestRegister(t *testing.T) {
 	apply(t, cp, "testdata/shop.yaml")
 	_, c := start(t, "--data", t.TempDir(), "--register-kubeconfig", cp.Kubeconfig(), "--allow-local-clusters")
 	c.one("its findings are there", "workload/privileged-container", "web", "open")
-	var clusters struct{ Items []struct{ Name, State, Kind string } }
+	var clusters struct {
+		Items []struct{ Name, State, Kind string }
+	}
 	c.call("GET", "/clusters", nil, &clusters)
 	if len(clusters.Items) != 1 || clusters.Items[0].State != "connected" || clusters.Items[0].Kind != "kubeconfig" {
 		t.Errorf("clusters: %+v", clusters.Items)
