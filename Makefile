@@ -15,13 +15,25 @@ RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect
 	./internal/store ./internal/triage ./internal/exception ./internal/identity ./internal/fleet/... ./internal/live ./internal/leader \
 	./internal/job ./internal/task ./internal/notify/... ./internal/server ./internal/api/... ./internal/watch
 
-.PHONY: help build db run test check bench e2e lab deps fuzz clean
+CONSOLE := $(shell find console/src console/public console/index.html console/package-lock.json console/vite.config.ts -type f 2>/dev/null) internal/api/openapi.yaml
+
+.PHONY: help build console db run test check stories bench e2e lab deps fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  \1\t/' | expand -t 12
 
-build: ## build bin/stockade
+build: console ## build bin/stockade with the console in it
 	go build -ldflags '$(LDFLAGS)' -o bin/stockade ./cmd/stockade
+
+console: console/dist/app/index.html ## build the web console (needs Node 20)
+
+console/dist/app/index.html: $(CONSOLE) console/node_modules/.package-lock.json
+	cd console && npm run --silent build >../bin/console.log 2>&1 || { cat ../bin/console.log; exit 1; }
+
+console/node_modules/.package-lock.json: console/package-lock.json
+	@mkdir -p bin; command -v npm >/dev/null || { echo "Node 20 with npm is needed to build the console: install it, or run go build for a program without one"; exit 1; }
+	cd console && npm ci --no-audit --no-fund --prefer-offline >../bin/npm.log 2>&1 || { cat ../bin/npm.log; exit 1; }
+	@touch $@
 
 db: build ## build the demo's advisory database from testdata/feeds
 	@test -f $(DB)/match.db -a $(DB)/match.db -nt testdata/feeds/README.md || \
@@ -30,14 +42,19 @@ db: build ## build the demo's advisory database from testdata/feeds
 run: db ## start the server with the demo shop, or the cluster of $KUBECONFIG, scanned; prints the set-up link
 	@sh demo/run.sh
 
-test: deps lab ## everything: rule cases, unit tests, race detector, real API servers
+test: deps lab build ## everything: rule cases, unit tests, race detector, real API servers, the console in a browser
 	go vet ./...
 	go test -p 2 -timeout 30m ./...
 	CGO_ENABLED=1 go test -race -p 2 -timeout 20m $(RACE)
+	$(MAKE) stories
 
-check: ## the quick part of test: no API server, no race detector
+stories: deps db ## the console: logic, and stories in a real browser against the real server; pictures in console/stories/out
+	cd console && npm run --silent lint && npm test --silent && npm run --silent stories
+
+check: console ## the quick part of test: no API server, no race detector, no browser
 	go vet ./...
 	go test -p 2 $$(go list ./... | grep -v /e2e)
+	cd console && npx tsc --noEmit && npm test --silent
 
 lab: ## build etcd and the API servers for the end-to-end tests (cached)
 	go run ./e2e/lab/cmd/labbuild
@@ -61,4 +78,4 @@ fuzz: ## a minute of fuzzing on every parser of foreign bytes
 	for n in $$(grep -ohE "^func Fuzz[A-Za-z0-9]+" $$f | cut -c6-); do echo "$$d $$n"; go test $$d -run=^$$ -fuzz="^$$n$$" -fuzztime=60s; done; done'
 
 clean: ## remove what was built
-	rm -rf bin stockade-report.html stockade-data
+	rm -rf bin stockade-report.html stockade-data console/dist/app console/node_modules

@@ -36,6 +36,8 @@ func child(args []string) (ok bool, err error) {
 		return true, repeated(func() error { return floor(args[1]) })
 	case "match":
 		return true, again(args[1])
+	case "attack":
+		return true, attackOnce(args[1])
 	case "engine":
 		return true, profiled(func() error {
 			_, err := analyze(args[1], image.Options{})

@@ -34,7 +34,7 @@ func main() {
 	flag.StringVar(&o.write, "write", "", "file to write the results to; what other parts wrote there stays")
 	flag.BoolVar(&o.live, "live", true, "measure against a real API server too")
 	flag.StringVar(&o.corpus, "corpus", "", "folder of real manifests to measure as well")
-	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching), server (findings, lists, tasks) or all")
+	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching), server (findings, lists, tasks), console (pages in a browser; needs make console), attack (attack paths) or all")
 	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; of the part server: ingest, lists, tasks, exceptions, memory; the results are printed, not written")
 	flag.StringVar(&o.feeds, "feeds", "testdata/feeds", "folder of feeds to build the database of")
 	flag.StringVar(&o.kinds, "kinds", "", "measure only images whose name has this in it")
@@ -72,11 +72,11 @@ func run(ctx context.Context, o options) error {
 	var parts []string
 	switch o.part {
 	case "all":
-		parts = []string{"configuration", "software", "server"}
-	case "configuration", "software", "server":
+		parts = []string{"configuration", "software", "server", "console", "attack"}
+	case "configuration", "software", "server", "console", "attack":
 		parts = []string{o.part}
 	default:
-		return fmt.Errorf("-part %q: want configuration, software, server or all", o.part)
+		return fmt.Errorf("-part %q: want configuration, software, server, console, attack or all", o.part)
 	}
 	for _, part := range parts {
 		b := &bench{ctx: ctx, stockade: stockade, self: self, tmp: tmp, feeds: o.feeds, runs: o.runs, before: load()}
@@ -86,6 +86,10 @@ func run(ctx context.Context, o options) error {
 			steps = b.configuration
 		case "server":
 			steps = b.server
+		case "console":
+			steps = b.console
+		case "attack":
+			steps = b.attackPaths
 		}
 		if err := steps(o); err != nil {
 			return err
@@ -119,7 +123,7 @@ func (b *bench) configuration(o options) error {
 }
 
 // titles are the headings of the parts in the file of results.
-var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching", "server": "# The server"}
+var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching", "server": "# The server", "console": "# The console", "attack": "# Attack paths"}
 
 // rewrite puts a part in the place that it has in a file, or at the end.
 func rewrite(file, part, text string) error {

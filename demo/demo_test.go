@@ -1,6 +1,7 @@
-// Package demo holds the bundled cluster of `make run` to what it promises: it is large enough, valid, shows what it is
-// meant to show, and its careful teams stay clean.
 package demo
+
+// These tests hold the bundled cluster to what it promises: it is large enough, valid, shows what it is meant to show, and its
+// careful teams stay clean.
 
 import (
 	"context"

@@ -7,3 +7,8 @@ import "embed"
 //
 //go:embed */*/rule.yaml
 var FS embed.FS
+
+// Cases holds the good and bad cases of the rules: they are the examples that people see.
+//
+//go:embed */*/cases
+var Cases embed.FS

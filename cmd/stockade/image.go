@@ -86,16 +86,21 @@ func eachInventory(paths []string, f func(name string, sw *inventory.Software) e
 func readInventories(paths []string) (map[string]*inventory.Software, error) {
 	out := map[string]*inventory.Software{}
 	err := eachInventory(paths, func(_ string, sw *inventory.Software) error {
-		out[sw.Name] = sw
-		if sw.Image != nil {
-			out[sw.Image.Reference] = sw
-			if sw.Image.Digest != "" {
-				out[sw.Image.Digest] = sw
-			}
-		}
+		keepInventory(out, sw)
 		return nil
 	})
 	return out, err
+}
+
+// keepInventory notes an inventory under all of its names.
+func keepInventory(out map[string]*inventory.Software, sw *inventory.Software) {
+	out[sw.Name] = sw
+	if sw.Image != nil {
+		out[sw.Image.Reference] = sw
+		if sw.Image.Digest != "" {
+			out[sw.Image.Digest] = sw
+		}
+	}
 }
 
 // emptySource brings no objects: the scan is of software alone.

@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"stockade.dev/stockade/console"
+	"stockade.dev/stockade/demo"
 	"stockade.dev/stockade/frameworks"
 	"stockade.dev/stockade/internal/collect/image"
 	"stockade.dev/stockade/internal/collect/snapshot"
@@ -35,7 +37,7 @@ import (
 func serverCommand(s streams) *cobra.Command {
 	var o server.Options
 	var images imageFlags
-	var kubeconfig string
+	var kubeconfig, folder string
 	var proxies []string
 	var level string
 	cmd := &cobra.Command{Use: "server", Short: "Run the server: clusters, scan tasks, findings that live on, people, API", Args: cobra.NoArgs,
@@ -65,6 +67,7 @@ The keys that encrypt credentials are in DATA/keys, or in $STOCKADE_KEYS. Keep a
 			o.Database = fromEnv(o.Database, "STOCKADE_DATABASE")
 			o.MetricsToken = fromEnv(o.MetricsToken, "STOCKADE_METRICS_TOKEN")
 			o.Version, o.Out = release, s.err
+			o.Demo = server.Demo{Name: demo.Name, FS: demo.FS}
 			o.Log = server.NewLog(s.err, l)
 			if err := register(&o.Register, kubeconfig); err != nil {
 				return err
@@ -73,11 +76,17 @@ The keys that encrypt credentials are in DATA/keys, or in $STOCKADE_KEYS. Keep a
 			if o.Tasks, err = images.tasks(o.Data); err != nil {
 				return err
 			}
+			o.RuleCases = rules.Cases
+			o.Console = console.Files()
+			if folder != "" {
+				o.Console = os.DirFS(folder)
+			}
 			return fault.Wrap(fault.Input, "", server.Run(cmd.Context(), o))
 		}}
 	fl := cmd.Flags()
 	dataFlags(cmd, &o.Data, &o.Database)
 	images.register(cmd)
+	fl.StringVar(&folder, "console", "", "serve the console from this folder in place of the built-in one (for working on it)")
 	fl.StringVar(&o.Listen, "listen", server.DefaultListen, "address for clients")
 	fl.StringVar(&o.PublicURL, "public-url", "", "what browsers and connectors call this server (default: https://, this host's name and the port)")
 	fl.StringSliceVar(&o.Roles, "role", nil, "what this process does: api, worker, scheduler (default all; fewer only with PostgreSQL)")
@@ -169,6 +178,10 @@ func (f *imageFlags) tasks(data string) (task.Options, error) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%v|%v|%v|%s", image.Engine, r.Options.Platform, r.Options.Scanners, r.Options.RPMChangelog, r.Options.DataVersion))
 	o.Scanner = hex.EncodeToString(sum[:8])
 	o.Reader = func(pull examine.PullSecret) task.ImageReader { return r.For(pull) }
+	o.Registries = func(places examine.Places) { r.Places = places }
+	if o.Bundled, err = bundledImages(); err != nil {
+		return o, err
+	}
 	if o.Library, err = library("", nil, nil); err != nil {
 		return o, err
 	}
@@ -188,6 +201,7 @@ func (f *imageFlags) tasks(data string) (task.Options, error) {
 		if o.Database, err = databaseDir(f.db); err != nil {
 			return o, err
 		}
+		o.Given = true
 	}
 	o.Release, o.Infer, o.Owned, o.ImageWorkers = release, f.inferred, f.owned, f.workers
 	return o, nil

@@ -281,6 +281,9 @@ func tokenMounted(c *inventory.Cluster, w *inventory.Workload) bool {
 	return !w.Static // mirror pods get no token
 }
 
+// TokenMounted reports whether the pods of a workload carry a token for the API server.
+func TokenMounted(c *inventory.Cluster, w *inventory.Workload) bool { return tokenMounted(c, w) }
+
 // carriers calls visit for every workload that carries the token of a subject that keep accepts.
 func carriers(ctx *Context, visit func(w *inventory.Workload, s access.Subject)) {
 	for _, w := range ctx.Cluster.Workloads {

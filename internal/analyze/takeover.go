@@ -18,27 +18,38 @@ var runtimePaths = []string{"/", "/var", "/var/run", "/run", "/var/run/docker.so
 	"/var/run/containerd", "/var/run/containerd/containerd.sock", "/var/run/crio", "/var/run/crio/crio.sock", "/run/crio", "/run/crio/crio.sock", "/etc", "/root",
 	"/var/lib", "/var/lib/kubelet", "/etc/kubernetes", "/proc", "/dev"}
 
-// escapes says by what a workload's pods can take over their node while they run. Init containers are gone by then;
+// Escape is one setting by which a workload's pods can take over their node.
+type Escape struct {
+	Container string // "" for settings of the whole pod
+	Path      string // within the workload's object
+	Value     string
+	Text      finding.Text
+}
+
+// Escapes says by what a workload's pods can take over their node while they run. Init containers are gone by then;
 // sidecars are not.
-func escapes(w *inventory.Workload) []finding.Text {
+func Escapes(w *inventory.Workload) []Escape {
 	if w.HostUsers != nil && !*w.HostUsers {
 		return nil // root in the pod is nobody on the node
 	}
-	var out []finding.Text
+	var out []Escape
 	running := slices.DeleteFunc(slices.Clone(w.Containers), func(c inventory.Container) bool { return c.Type == inventory.TypeInit })
 	for i := range running {
 		c := &running[i]
 		if c.Privileged {
-			out = append(out, say("container %s is privileged", "容器 %s 为特权容器", c.Name))
+			out = append(out, Escape{c.Name, inventory.JoinPath(c.Path, "securityContext.privileged"), "true",
+				say("container %s is privileged", "容器 %s 为特权容器", c.Name)})
 			continue
 		}
 		for _, name := range strongCapabilities(c, w.HostPID) {
-			out = append(out, say("container %s has %s", "容器 %s 拥有 %s", c.Name, name))
+			out = append(out, Escape{c.Name, inventory.JoinPath(c.Path, "securityContext.capabilities.add"), name,
+				say("container %s has %s", "容器 %s 拥有 %s", c.Name, name)})
 		}
 	}
 	for i := range w.Volumes {
 		if at := takeoverPath(w, &w.Volumes[i], running); at != "" {
-			out = append(out, say("it mounts %s of the node", "挂载了节点目录 %s", at))
+			out = append(out, Escape{"", inventory.JoinPath(w.Volumes[i].Path, "hostPath.path"), at,
+				say("it mounts %s of the node", "挂载了节点目录 %s", at)})
 		}
 	}
 	if i := slices.IndexFunc(running, mayBeRoot); w.HostPID && i >= 0 {
@@ -46,7 +57,16 @@ func escapes(w *inventory.Workload) []finding.Text {
 		if running[i].RunAsUser == nil {
 			text = say("it sees the node's processes and is not kept from running as root", "可见节点上的全部进程，且未限制以 root 身份运行")
 		}
-		out = append(out, text)
+		out = append(out, Escape{running[i].Name, podPath(w, "spec.hostPID"), "true", text})
+	}
+	return out
+}
+
+// escapes is Escapes in words.
+func escapes(w *inventory.Workload) []finding.Text {
+	var out []finding.Text
+	for _, e := range Escapes(w) {
+		out = append(out, e.Text)
 	}
 	return out
 }

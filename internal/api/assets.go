@@ -29,29 +29,32 @@ func riskLines(list []browse.Risk, lang string, both bool) []RiskLine {
 	return out
 }
 
+// AssetPage is one asset with what is known of it.
+type AssetPage struct {
+	browse.Asset
+	Facts     *finding.Facts            `json:"facts,omitempty" doc:"as the last full scan saw it; absent when nothing is known"`
+	Labels    map[string]string         `json:"labels" doc:"of the pods of a workload"`
+	Kinds     map[string]map[string]int `json:"kinds" doc:"active findings by kind and severity, with those that it counts beside its own"`
+	MoreKinds bool                      `json:"moreKinds,omitempty" doc:"there are more than were counted by kind"`
+	Gaps      []browse.Gap              `json:"gaps" doc:"what could not be scanned of it; told to who sees the whole cluster"`
+}
+
 // Assets adds the routes of risks and assets: the same findings seen from what is wrong, and from where.
 func Assets(a *API, b *browse.Browser) {
 	type riskInput struct {
 		Paging
 		InLang
-		Target   []int64  `query:"target" maxItems:"1000" doc:"ids of clusters and projects"`
-		Kind     []string `query:"kind" enum:"system-vulnerability,application-vulnerability,emergency,configuration,iac,secret,malware,permission"`
-		Severity []string `query:"severity" enum:"critical,high,medium,low,info"`
-		KEV      string   `query:"kev" enum:"true,false" doc:"known to be exploited"`
-		Q        string   `query:"q" maxLength:"1000" doc:"words of the rule and the title"`
-		Sort     string   `query:"sort" default:"severity" enum:"severity,active,rule,kind,targets,-severity,-active,-rule,-kind,-targets" doc:"numbers begin with the largest; - before it the other way round"`
+		FindingFilter
+		Sort string `query:"sort" default:"severity" enum:"severity,active,rule,kind,targets,-severity,-active,-rule,-kind,-targets" doc:"numbers begin with the largest; - before it the other way round"`
 	}
-	Add(a, Route{Method: http.MethodGet, Path: "/risks", ID: "list-risks", Tag: "Risks", Action: identity.Read, Summary: "Rules and vulnerabilities with active findings",
-		Description: "What a rule or vulnerability affects are the findings with the filter rule."},
+	Add(a, Route{Method: http.MethodGet, Path: "/risks", ID: "list-risks", Tag: "Risks", Action: identity.Read, Summary: "Rules and vulnerabilities that have findings",
+		Description: "Of the findings that the filter selects. What a rule or vulnerability affects are the findings with the filter rule."},
 		func(ctx context.Context, in *riskInput) (*Counted[RiskLine], error) {
-			f := browse.RiskFilter{Targets: in.Target, KEV: yesNo(in.KEV), Q: in.Q}
-			if err := parseAll(&f.Kinds, in.Kind); err != nil {
+			f, err := in.filter()
+			if err != nil {
 				return nil, err
 			}
-			if err := parseAll(&f.Severities, in.Severity); err != nil {
-				return nil, err
-			}
-			list, next, total, err := b.Risks(ctx, identity.From(ctx).Visible(identity.Read), f, in.Sort, in.Page())
+			list, next, total, err := b.RisksOf(ctx, identity.From(ctx).Visible(identity.Read), f, in.Sort, in.Page())
 			if err != nil {
 				return nil, browsed(err)
 			}
@@ -87,11 +90,15 @@ func Assets(a *API, b *browse.Browser) {
 			return counted(list, next, total), nil
 		})
 	Add(a, Route{Method: http.MethodGet, Path: "/assets/{id}", ID: "get-asset", Tag: "Assets", Summary: "One asset", Action: identity.Read},
-		func(ctx context.Context, in *ByID) (*One[browse.Asset], error) {
-			x, err := b.Asset(ctx, identity.From(ctx).Visible(identity.Read), in.ID)
+		func(ctx context.Context, in *ByID) (*One[AssetPage], error) {
+			x, err := b.Detail(ctx, identity.From(ctx).Visible(identity.Read), in.ID)
 			if err != nil {
 				return nil, err
 			}
-			return &One[browse.Asset]{Body: *x}, nil
+			out := AssetPage{Asset: x.Asset, Facts: x.Facts, Labels: x.Labels, Kinds: byKind(x.Kinds), MoreKinds: x.More, Gaps: some(x.Gaps)}
+			if out.Labels == nil {
+				out.Labels = map[string]string{}
+			}
+			return &One[AssetPage]{Body: out}, nil
 		})
 }

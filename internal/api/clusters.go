@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"stockade.dev/stockade/internal/browse"
 	"stockade.dev/stockade/internal/fleet"
 	"stockade.dev/stockade/internal/identity"
 	"stockade.dev/stockade/internal/store"
@@ -15,9 +16,11 @@ import (
 // clusterList is the input of the list of clusters.
 type clusterList struct {
 	Paging
-	Search string `query:"search" maxLength:"100" doc:"part of the name"`
-	State  string `query:"state" enum:"never,connected,unreachable,refused,waiting"`
-	Kind   string `query:"kind" enum:"kubeconfig,in-cluster,connector,snapshot"`
+	Search string  `query:"search" maxLength:"100" doc:"part of the name"`
+	State  string  `query:"state" enum:"never,connected,unreachable,refused,waiting"`
+	Kind   string  `query:"kind" enum:"kubeconfig,in-cluster,connector,snapshot"`
+	Target []int64 `query:"target" maxItems:"1000" doc:"ids of clusters"`
+	Stale  bool    `query:"stale" doc:"only those that were never looked at as a whole, or not for a week"`
 }
 
 // ClusterCredentials are the part of a body that says how a cluster is reached.
@@ -93,7 +96,11 @@ func Clusters(a *API, f *fleet.Fleet) {
 	Add(a, Route{Method: http.MethodGet, Path: "/clusters", ID: "list-clusters", Tag: "Clusters", Summary: "List clusters", Action: identity.Read},
 		func(ctx context.Context, in *clusterList) (*List[fleet.Cluster], error) {
 			v := identity.From(ctx).Visible(identity.Read)
-			rows, next, err := f.List(ctx, v, fleet.Filter{Search: in.Search, State: fleet.State(in.State), Kind: in.Kind}, in.Page())
+			filter := fleet.Filter{Search: in.Search, State: fleet.State(in.State), Kind: in.Kind, IDs: in.Target}
+			if in.Stale {
+				filter.Before = f.Now().Add(-browse.Old)
+			}
+			rows, next, err := f.List(ctx, v, filter, in.Page())
 			if err != nil {
 				return nil, err
 			}

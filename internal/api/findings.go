@@ -30,6 +30,7 @@ type Verifier interface {
 type FindingFilter struct {
 	Target       []int64   `query:"target" maxItems:"1000" doc:"ids of clusters and projects"`
 	Namespace    []string  `query:"namespace" maxItems:"1000"`
+	WithImages   bool      `query:"withImages" doc:"of the namespaces also what the images have that run there; needs target, of at most 40"`
 	Kind         []string  `query:"kind" enum:"system-vulnerability,application-vulnerability,emergency,configuration,iac,secret,malware,permission"`
 	Severity     []string  `query:"severity" enum:"critical,high,medium,low,info"`
 	Status       []string  `query:"status" enum:"open,reopened,unseen,ignored,accepted,marked-fixed,fixed,gone" doc:"absent: open, reopened and unseen, which count as active"`
@@ -55,7 +56,7 @@ type FindingFilter struct {
 }
 
 func (in FindingFilter) filter() (browse.Filter, error) {
-	f := browse.Filter{Targets: in.Target, Namespaces: in.Namespace, Rule: in.Rule, CVE: in.CVE, Package: in.Package, Image: in.Image, Digest: in.Digest,
+	f := browse.Filter{Targets: in.Target, Namespaces: in.Namespace, WithImages: in.WithImages, Rule: in.Rule, CVE: in.CVE, Package: in.Package, Image: in.Image, Digest: in.Digest,
 		Asset: in.Asset, Node: in.Node, Workload: in.Workload, KEV: yesNo(in.KEV), Fixable: yesNo(in.Fixable), Assignee: in.Assignee, Exception: in.Exception,
 		Framework: in.Framework, Clause: in.Clause, FirstSince: in.FirstSince, FirstUntil: in.FirstUntil, Changed: in.ChangedSince, Priority: in.Priority, Q: in.Q}
 	return f, errors.Join(parseAll(&f.Kinds, in.Kind), parseAll(&f.Severities, in.Severity), parseAll(&f.Statuses, in.Status))
@@ -230,6 +231,7 @@ func Findings(a *API, db *store.DB, b *browse.Browser, t *triage.Triage, v Verif
 			return &One[FindingFull]{Body: fullOf(s, lang, both)}, nil
 		})
 	findingExport(a, b)
+	findingGroups(a, b)
 	findingActions(a, &handlingDesk{db: db, browse: b, triage: t, verify: v})
 }
 

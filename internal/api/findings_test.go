@@ -51,7 +51,8 @@ func newFindingsBench(t *testing.T, db *store.DB) *findingsBench {
 	api.Findings(a, db, b, triage.New(db, nil, nil), f.look)
 	api.Assets(a, b)
 	api.Overview(a, b)
-	api.Compliance(a, b)
+	api.Compliance(a, b, nil, "test")
+	api.Gaps(a, b)
 	return f
 }
 

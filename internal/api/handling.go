@@ -52,6 +52,8 @@ type HandlingEffect struct {
 	NotAllowed int   `json:"notAllowed,omitempty" doc:"of them those that you may not handle: left alone"`
 	Changed    int   `json:"changed" doc:"findings that changed; with dryRun that would change. The others are as they shall be already, or ended"`
 	Task       int64 `json:"taskId,string,omitempty" doc:"of verify: the task that looks again"`
+
+	At store.Time `json:"at" format:"date-time" doc:"when it began: what it changed has changed since then"`
 }
 
 func findingActions(a *API, d *handlingDesk) {
@@ -140,7 +142,7 @@ func parseIDs(list []string) ([]int64, error) {
 var errDryRun = errors.New("only tried")
 
 func (d *handlingDesk) handle(ctx context.Context, rows []ledger.Row, in HandlingInput, f *browse.Filter) (*One[HandlingEffect], error) {
-	out := &One[HandlingEffect]{Body: HandlingEffect{Selected: len(rows)}}
+	out := &One[HandlingEffect]{Body: HandlingEffect{Selected: len(rows), At: store.At(d.browse.Now())}}
 	rows = slices.DeleteFunc(rows, func(r ledger.Row) bool { return !mayHandle(ctx, &r) })
 	out.Body.NotAllowed = out.Body.Selected - len(rows)
 	if err := d.check(ctx, in); err != nil || len(rows) == 0 {

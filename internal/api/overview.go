@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"stockade.dev/stockade/internal/browse"
+	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/identity"
 	"stockade.dev/stockade/internal/ledger"
 )
@@ -19,11 +20,69 @@ type OverviewBody struct {
 	Coverage   browse.Coverage           `json:"coverage"`
 	Risks      []RiskLine                `json:"risks" doc:"the worst"`
 	Clusters   []browse.Asset            `json:"clusters" doc:"the worst"`
-	Workloads  []browse.Asset            `json:"workloads" doc:"the worst"`
+	Workloads  []RiskyLine               `json:"workloads" doc:"the worst, with the reasons"`
 	Images     []browse.Asset            `json:"images" doc:"the worst"`
 	Trend      []browse.Day              `json:"trend" doc:"by day; empty for who sees single namespaces"`
 	Exceptions browse.Exceptions         `json:"exceptions"`
-	Score      browse.Score              `json:"score" doc:"100 is nothing wrong; each deduction grows with its count up to a limit"`
+	Score      ScoreBody                 `json:"score" doc:"100 is nothing wrong; each deduction grows with its count up to a limit"`
+	New        browse.Recent             `json:"new" doc:"what changed in the last 24 hours"`
+	Emergency  []RiskLine                `json:"emergency" doc:"emergency vulnerabilities that are present, the worst"`
+	Compliance []browse.FrameworkSum     `json:"compliance" doc:"of whole clusters"`
+	Advisories browse.Advisories         `json:"advisories" doc:"the vulnerability data that scans go by"`
+}
+
+// ScoreBody is the score with the steps that raise it most.
+type ScoreBody struct {
+	browse.Score
+	Steps []StepLine `json:"steps"`
+}
+
+// StepLine is something to do that raises the score.
+type StepLine struct {
+	browse.Step
+	Title       string       `json:"title"`
+	Translation *Translation `json:"translation,omitempty"`
+}
+
+// RiskyLine is a workload with what makes it risky.
+type RiskyLine struct {
+	browse.Risky
+	Worst *WorstLine `json:"worst,omitempty" doc:"its first finding by priority, or that of its images"`
+}
+
+// WorstLine is a finding in short.
+type WorstLine struct {
+	browse.Worst
+	Title       string       `json:"title"`
+	Translation *Translation `json:"translation,omitempty"`
+}
+
+// titled gives a title in a language, and in the other one when both are wanted.
+func titled(t finding.Text, lang string, both bool) (string, *Translation) {
+	if !both {
+		return t.In(lang), nil
+	}
+	return t.In(lang), &Translation{Lang: otherLang(lang), Title: t.In(otherLang(lang))}
+}
+
+func stepLines(list []browse.Step, lang string, both bool) []StepLine {
+	out := make([]StepLine, len(list))
+	for i, x := range list {
+		out[i].Step = x
+		out[i].Title, out[i].Translation = titled(x.Title, lang, both)
+	}
+	return out
+}
+
+func riskyLines(list []browse.Risky, lang string, both bool) []RiskyLine {
+	out := make([]RiskyLine, len(list))
+	for i, x := range list {
+		if out[i].Risky = x; x.Worst != nil {
+			out[i].Worst = &WorstLine{Worst: *x.Worst}
+			out[i].Worst.Title, out[i].Worst.Translation = titled(x.Worst.Title, lang, both)
+		}
+	}
+	return out
 }
 
 // Overview adds the route of the overview.
@@ -42,8 +101,9 @@ func Overview(a *API, b *browse.Browser) {
 			}
 			lang, both := in.in(ctx)
 			return &One[OverviewBody]{Body: OverviewBody{Active: o.Active, Kinds: byKind(o.Kinds), Severities: bySeverity(o.Severities), Statuses: words(o.Statuses), KEV: o.KEV,
-				Coverage: o.Coverage, Risks: riskLines(o.Risks, lang, both), Clusters: some(o.Assets), Workloads: some(o.Workloads), Images: some(o.Images),
-				Trend: some(o.Trend), Exceptions: o.Exceptions, Score: o.Score}}, nil
+				Coverage: o.Coverage, Risks: riskLines(o.Risks, lang, both), Clusters: some(o.Assets), Workloads: riskyLines(o.Workloads, lang, both), Images: some(o.Images),
+				Trend: some(o.Trend), Exceptions: o.Exceptions, Score: ScoreBody{o.Score, stepLines(o.Steps, lang, both)}, New: o.Recent,
+				Emergency: riskLines(o.Emergency, lang, both), Compliance: some(o.Frameworks), Advisories: o.Advisories}}, nil
 		})
 }
 

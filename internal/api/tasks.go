@@ -30,10 +30,10 @@ type newTask struct {
 // taskList is the input of the list of tasks.
 type taskList struct {
 	Paging
-	Status   string `query:"status" enum:"ready,running,finished,partial,failed,canceled"`
-	Trigger  string `query:"trigger" enum:"manual,schedule,verify,upload,database,watch"`
-	Target   int64  `query:"targetId" minimum:"1" doc:"tasks about this cluster or project"`
-	Schedule int64  `query:"scheduleId" minimum:"1"`
+	Status   []task.Status `query:"status" enum:"ready,running,finished,partial,failed,canceled"`
+	Trigger  []string      `query:"trigger" enum:"manual,schedule,verify,upload,database,watch"`
+	Target   []int64       `query:"targetId" maxItems:"1000" doc:"tasks about one of these clusters or projects"`
+	Schedule int64         `query:"scheduleId" minimum:"1"`
 }
 
 // taskItems is the input of the list of a task's items.
@@ -124,7 +124,7 @@ func Tasks(a *API, s *task.Service) {
 		Description: "Tasks are shown to those who see one of their clusters or projects as a whole."},
 		func(ctx context.Context, in *taskList) (*List[*task.Task], error) {
 			list, next, err := s.Tasks(ctx, identity.From(ctx).Visible(identity.Read),
-				task.Filter{Status: task.Status(in.Status), Origin: in.Trigger, Target: in.Target, Schedule: in.Schedule}, in.Page())
+				task.Filter{Status: in.Status, Origin: in.Trigger, Targets: in.Target, Schedule: in.Schedule}, in.Page())
 			if err != nil {
 				return nil, err
 			}
@@ -132,17 +132,11 @@ func Tasks(a *API, s *task.Service) {
 		})
 	Add(a, Route{Method: http.MethodPost, Path: "/tasks", ID: "create-task", Tag: "Tasks", Summary: "Start a scan", Action: identity.Scan, Status: http.StatusCreated},
 		func(ctx context.Context, in *struct{ Body newTask }) (*One[*task.Task], error) {
-			scope, err := in.Body.scope(ctx, identity.Scan)
+			r, err := in.Body.request(ctx)
 			if err != nil {
 				return nil, err
 			}
-			for _, n := range in.Body.Nodes {
-				if err := reaches(ctx, identity.Scan, []int64{n.Target}); err != nil {
-					return nil, err
-				}
-			}
-			scope.Nodes = in.Body.Nodes
-			t, err := s.Create(ctx, task.Request{Name: in.Body.Name, Origin: task.Manual, Scope: scope, Parts: in.Body.Parts, Budget: in.Body.Budget})
+			t, err := s.Create(ctx, r)
 			if err != nil {
 				return nil, taskError(err)
 			}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 
 	"stockade.dev/stockade/internal/identity"
-	"stockade.dev/stockade/internal/store"
 	"stockade.dev/stockade/internal/task"
 	"stockade.dev/stockade/internal/unpack"
 )
@@ -67,13 +66,10 @@ func Uploads(a *API, s *task.Service) {
 		func(ctx context.Context, in *struct {
 			ByProject
 			Paging
-		}) (*List[task.UploadRun], error) {
-			id, err := s.Project(ctx, in.Name)
+		}) (*List[*task.Item], error) {
+			id, err := project(ctx, s, in.Name)
 			if err != nil {
 				return nil, err
-			}
-			if id == 0 || !identity.From(ctx).Visible(identity.Read).Whole(id) {
-				return nil, store.ErrNotFound
 			}
 			list, next, err := s.Uploads(ctx, id, in.Page())
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -19,9 +20,13 @@ type AssetFilter struct {
 	Namespaces []string
 	Name       string // whole
 	Digest     string
-	Risky      bool  // only those with active findings
-	Image      int64 // workloads that run this image
-	Workload   int64 // images that this workload runs
+	Digests    []string          // of images: any of them
+	Severities []ledger.Severity // with an active finding of one of these
+	Fixable    *bool             // with an active finding that has a fixed version, or without one
+	Read       *bool             // of images: looked into or not
+	Risky      bool              // only those with active findings
+	Image      int64             // workloads that run this image
+	Workload   int64             // images that this workload runs
 	Q          string
 }
 
@@ -43,6 +48,7 @@ type Asset struct {
 	Medium    int              `json:"medium"`
 	Low       int              `json:"low"`
 	Info      int              `json:"info"`
+	AtLeast   bool             `json:"atLeast,omitempty" doc:"there may be more: not all were looked at"`
 	Score     int64            `json:"-"`
 }
 
@@ -79,13 +85,20 @@ func (b *Browser) Assets(ctx context.Context, v identity.Visible, f AssetFilter,
 	if err != nil || !found {
 		return nil, "", Total{}, err
 	}
-	var out []Asset
+	if r.fields[0].column != "cluster" || f.Q != "" {
+		s = scope{} // the words are looked up once for all targets
+	}
+	return b.rankedAssets(ctx, s, r, after, from, page)
+}
+
+// rankedAssets is a page of a table of assets. In a scope it goes from target to target, in none it joins their names.
+func (b *Browser) rankedAssets(ctx context.Context, s scope, r ranking, after *sqlText, from sqlText, page store.Page) (out []Asset, next string, total Total, err error) {
 	size := page.Size()
-	if r.fields[0].column == "cluster" && f.Q == "" {
+	if !s.nothing() {
 		out, err = b.assetsByTarget(ctx, s, from, r, page.After, size+1)
 	} else {
 		stmt := text("SELECT " + assetColumns + " FROM ")
-		if stmt.append(from); r.fields[0].column == "cluster" { // the words are looked up once for all targets
+		if stmt.append(from); r.fields[0].column == "cluster" {
 			stmt = text("SELECT " + assetColumns + " FROM (SELECT a.*, t.name AS cluster FROM (")
 			stmt.add("SELECT "+assetColumns+" FROM "+from.text, from.args...)
 			stmt.add(") AS a JOIN targets AS t ON t.id = a.target_id WHERE t.removed_at = 0) AS l WHERE id > 0")
@@ -100,7 +113,7 @@ func (b *Browser) Assets(ctx context.Context, v identity.Visible, f AssetFilter,
 	if err != nil {
 		return nil, "", Total{}, err
 	}
-	total := Total{N: len(out)}
+	total = Total{N: len(out)}
 	if page.After != "" || len(out) > size { // the list is longer than the page
 		if total, err = b.countAssets(ctx, from); err != nil {
 			return nil, "", total, err
@@ -116,7 +129,6 @@ func (b *Browser) Assets(ctx context.Context, v identity.Visible, f AssetFilter,
 		t := targets[out[i].TargetID]
 		out[i].Target, out[i].LookedAt = t.Name, t.LookedAt
 	}
-	next := ""
 	if more {
 		next = r.cursor(out[size-1].value)
 	}
@@ -173,13 +185,24 @@ func (b *Browser) assets(ctx context.Context, stmt sqlText) ([]Asset, error) {
 	return out, err
 }
 
+// severityColumns are the counters of assets by ledger.Severity.
+var severityColumns = [...]string{"info", "low", "medium", "high", "critical"}
+
 // assetFrom is the table of assets with the conditions of a filter, without the order.
 func (b *Browser) assetFrom(s scope, f AssetFilter) (from sqlText, found bool, err error) {
 	from = text("assets")
-	if !s.all && len(s.ids()) <= 20 && !b.db.Postgres() {
+	if !s.all && len(s.ids()) <= 20 && !b.db.Postgres() && f.Digest == "" && len(f.Digests) == 0 {
 		from.add(" INDEXED BY assets_target") // all of the targets, sorted, rather than a walk through those of all
 	}
-	from.add(" WHERE kind = ? AND gone_at = 0", int(f.Kind))
+	where, found, err := b.assetWhere(s, f)
+	from.add(" WHERE ")
+	from.append(where)
+	return from, found, err
+}
+
+// assetWhere are the conditions of a filter on assets.
+func (b *Browser) assetWhere(s scope, f AssetFilter) (from sqlText, found bool, err error) {
+	from = text("kind = ? AND gone_at = 0", int(f.Kind))
 	and := func(ok bool, cond string, args ...any) {
 		if ok {
 			from.add(" AND "+cond, args...)
@@ -205,10 +228,29 @@ func (b *Browser) assetFrom(s scope, f AssetFilter) (from sqlText, found bool, e
 		}
 		from.add(")")
 	}
-	and(len(f.Namespaces) > 0, "namespace IN (?)", bun.List(f.Namespaces))
+	images := f.Kind == ledger.AssetImage
+	and(len(f.Namespaces) > 0 && !images, "namespace IN (?)", bun.List(f.Namespaces))
+	and(len(f.Namespaces) > 0 && images, "id IN (SELECT image_id FROM asset_uses WHERE namespace IN (?))", bun.List(f.Namespaces))
 	and(f.Name != "", "name = ?", f.Name)
 	and(f.Digest != "", "digest = ? AND digest <> ''", f.Digest)
+	and(len(f.Digests) > 0, "digest IN (?) AND digest <> ''", bun.List(f.Digests))
 	and(f.Risky, "(score > 0 OR info > 0)")
+	if len(f.Severities) > 0 {
+		cols := make([]string, len(f.Severities))
+		for i, sev := range f.Severities {
+			cols[i] = severityColumns[min(max(sev, 0), 4)] + " > 0"
+		}
+		and(true, "("+strings.Join(cols, " OR ")+")")
+	}
+	if f.Fixable != nil {
+		and(*f.Fixable, "EXISTS (SELECT 1 FROM findings AS f WHERE f.asset_id = assets.id AND f.fixable AND f.status <= 3)")
+		and(!*f.Fixable, "NOT EXISTS (SELECT 1 FROM findings AS f WHERE f.asset_id = assets.id AND f.fixable AND f.status <= 3)")
+	}
+	if f.Read != nil {
+		const known = "EXISTS (SELECT 1 FROM inventory_names AS n WHERE n.name = CASE WHEN assets.digest <> '' THEN assets.digest ELSE assets.name END)"
+		and(*f.Read, known)
+		and(!*f.Read, "NOT "+known)
+	}
 	and(f.Image != 0, "id IN (SELECT workload_id FROM asset_uses WHERE image_id = ?)", f.Image)
 	and(f.Workload != 0, "id IN (SELECT image_id FROM asset_uses WHERE workload_id = ?)", f.Workload)
 	list, err := terms(f.Q)

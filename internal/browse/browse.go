@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"stockade.dev/stockade/internal/compliance"
 	"stockade.dev/stockade/internal/store"
 )
 
@@ -16,6 +17,8 @@ type Browser struct {
 	db   *store.DB
 	now  func() time.Time
 	dear int // see question
+
+	catalog *compliance.Catalog
 }
 
 // New makes a Browser on db.

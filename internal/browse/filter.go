@@ -16,6 +16,7 @@ import (
 type Filter struct {
 	Targets    []int64           `json:"targets,omitempty"`
 	Namespaces []string          `json:"namespaces,omitempty"`
+	WithImages bool              `json:"withImages,omitempty"` // of namespaces also what the images have that run there; needs Targets
 	Kinds      []ledger.Kind     `json:"kinds,omitempty"`
 	Severities []ledger.Severity `json:"severities,omitempty"`
 	Statuses   []ledger.Status   `json:"statuses,omitempty"` // nil is the active ones
@@ -46,6 +47,7 @@ const (
 	maxList = 1000
 	maxText = 1000 // bytes of a text other than Q
 	maxIDs  = 100_000
+	maxRun  = 40 // targets with WithImages
 )
 
 // check refuses what cannot be asked for and brings the rest into one form.
@@ -78,6 +80,9 @@ func (f Filter) check() (Filter, error) {
 	}
 	if _, err := terms(f.Q); err != nil {
 		return f, err
+	}
+	if f.WithImages = f.WithImages && len(f.Namespaces) > 0; f.WithImages && (len(f.Targets) == 0 || len(f.Targets) > maxRun) {
+		return f, fmt.Errorf("%w: namespaces with their images need between 1 and %d clusters", ErrFilter, maxRun)
 	}
 	if (f.Framework == "") != (f.Clause == "") {
 		return f, fmt.Errorf("%w: framework and clause go together", ErrFilter)

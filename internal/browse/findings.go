@@ -15,9 +15,9 @@ import (
 // Line is a row of a findings list.
 type Line struct {
 	ledger.Row
-	Target string `json:"target" doc:"name of the cluster or project"`
-	Kind   string `json:"targetKind" enum:"cluster,project,node"`
-	Title  struct {
+	Target     string `json:"target" doc:"name of the cluster or project"`
+	TargetKind string `json:"targetKind" enum:"cluster,project,node"`
+	Title      struct {
 		EN, ZH string
 	} `json:"-"`
 }
@@ -192,6 +192,9 @@ func (b *Browser) run(ctx context.Context, q *question, p plan) ([]hit, error) {
 	return out, err
 }
 
+// Lines reads rows in the order of ids. It asks nobody whether they may be seen: the caller has.
+func (b *Browser) Lines(ctx context.Context, ids []int64) ([]Line, error) { return b.lines(ctx, ids) }
+
 // lines reads rows in the order of ids, with the names of their targets and their titles.
 func (b *Browser) lines(ctx context.Context, ids []int64) ([]Line, error) {
 	if len(ids) == 0 {
@@ -222,7 +225,7 @@ func (b *Browser) lines(ctx context.Context, ids []int64) ([]Line, error) {
 			continue
 		}
 		t := names[r.TargetID]
-		l := Line{Row: *r, Target: t.Name, Kind: t.Kind, Title: titles[r.RiskID]}
+		l := Line{Row: *r, Target: t.Name, TargetKind: t.Kind, Title: titles[r.RiskID]}
 		l.LastSeen = seen(r, t)
 		out = append(out, l)
 	}
@@ -270,6 +273,9 @@ func (b *Browser) ask(ctx context.Context, v identity.Visible, f Filter, sort, a
 		if f, ok, err = b.cluster(ctx, f); err != nil || !ok {
 			return nil, Total{}, err
 		}
+	}
+	if f.WithImages {
+		v, f.Namespaces = narrow(v, OverviewFilter{Targets: f.Targets, Namespaces: f.Namespaces}), nil
 	}
 	s, err := b.scope(ctx, v, f.Targets)
 	if err != nil || s.nothing() {

@@ -2,6 +2,8 @@ package browse
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -21,11 +23,29 @@ type Overview struct {
 	Coverage   Coverage
 	Risks      []Risk  // worst first
 	Assets     []Asset // clusters and workloads: worst first
-	Workloads  []Asset
+	Workloads  []Risky
 	Images     []Asset
 	Trend      []Day // nil for who sees only namespaces
 	Exceptions Exceptions
 	Score      Score
+	Steps      []Step // that raise the score most
+	Recent     Recent
+	Emergency  []Risk
+	Frameworks []FrameworkSum
+	Advisories Advisories
+}
+
+// FrameworkSum is a compliance framework over all clusters of an overview.
+type FrameworkSum struct {
+	Framework string `json:"framework"`
+	Targets   int    `json:"targets" doc:"clusters that were judged"`
+	Verdicts
+}
+
+// Advisories says how old the vulnerability data is that scans go by.
+type Advisories struct {
+	BuiltAt string `json:"builtAt,omitempty" doc:"RFC 3339; absent when there is none"`
+	Digest  string `json:"digest,omitempty"`
 }
 
 // Coverage says how much was looked at, and how long ago.
@@ -33,6 +53,7 @@ type Coverage struct {
 	Targets int            `json:"targets" doc:"clusters and projects"`
 	Never   int            `json:"never" doc:"never looked at as a whole"`
 	Old     int            `json:"old" doc:"not looked at for more than a week"`
+	Stale   int            `json:"staleClusters" doc:"clusters among both: the list of clusters with stale"`
 	Oldest  store.Time     `json:"oldest" format:"date-time" doc:"the earliest of the last looks"`
 	Gaps    map[string]int `json:"gaps" doc:"what was not scanned, by code"`
 }
@@ -60,22 +81,36 @@ type Exceptions struct {
 const (
 	topRisks  = 10
 	topAssets = 5
-	old       = 7 * 24 * time.Hour
 	soon      = 14 * 24 * time.Hour
 	maxDays   = 366
 )
+
+// Old is how long after a look at it a target counts as not looked at.
+const Old = 7 * 24 * time.Hour
 
 // OverviewFilter says of what an overview is: all when empty.
 type OverviewFilter struct {
 	Targets    []int64
 	Namespaces []string // of the targets
 	Days       int      // of the trend; 0 is 30
+	Brief      bool     // only counts, coverage and the value of the score
 }
 
 // Overview counts what v sees of the filter.
 func (b *Browser) Overview(ctx context.Context, v identity.Visible, f OverviewFilter) (*Overview, error) {
-	v = narrow(v, f)
 	out := &Overview{Kinds: map[ledger.Kind]map[ledger.Severity]int{}, Severities: map[ledger.Severity]int{}, Statuses: map[ledger.Status]int{}}
+	if len(f.Namespaces) > 0 && len(f.Targets) == 0 { // of all clusters
+		all, err := b.targetsOf(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		for id, t := range all {
+			if t.Kind == "cluster" && v.Sees(id) {
+				f.Targets = append(f.Targets, id)
+			}
+		}
+	}
+	v = narrow(v, f)
 	s, err := b.scope(ctx, v, f.Targets)
 	if err != nil || s.nothing() {
 		return out, err
@@ -91,25 +126,77 @@ func (b *Browser) Overview(ctx context.Context, v identity.Visible, f OverviewFi
 	if out.Coverage, err = b.coverage(ctx, s); err != nil {
 		return nil, err
 	}
-	if out.Risks, _, _, err = b.Risks(ctx, v, RiskFilter{Targets: f.Targets}, "severity", store.Page{Limit: topRisks}); err != nil {
-		return nil, err
+	out.Score = standingOf(out).score()
+	if f.Brief {
+		return out, nil
 	}
-	for kind, list := range map[ledger.AssetKind]*[]Asset{ledger.AssetCluster: &out.Assets, ledger.AssetWorkload: &out.Workloads, ledger.AssetImage: &out.Images} {
+	return out, errors.Join(b.tops(ctx, v, f, out), b.changes(ctx, s, f, out))
+}
+
+// tops fills in the worst of everything.
+func (b *Browser) tops(ctx context.Context, v identity.Visible, f OverviewFilter, out *Overview) (err error) {
+	if out.Risks, _, _, err = b.Risks(ctx, v, RiskFilter{Targets: f.Targets}, "severity", store.Page{Limit: topRisks}); err != nil {
+		return err
+	}
+	var workloads []Asset
+	for kind, list := range map[ledger.AssetKind]*[]Asset{ledger.AssetCluster: &out.Assets, ledger.AssetWorkload: &workloads, ledger.AssetImage: &out.Images} {
 		if *list, err = b.worst(ctx, v, f, kind); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	if out.Workloads, err = b.risky(ctx, workloads); err != nil {
+		return err
+	}
+	if out.Kinds[ledger.Emergency] != nil {
+		if out.Emergency, err = b.emergencies(ctx, v, f.Targets); err != nil {
+			return err
+		}
+	}
+	out.Frameworks, err = b.frameworkSums(ctx, v, f.Targets)
+	return err
+}
+
+// changes fills in what changed, what is about to, and what would help.
+func (b *Browser) changes(ctx context.Context, s scope, f OverviewFilter, out *Overview) (err error) {
 	if s.whole() {
 		if out.Trend, err = b.trend(ctx, s, f.Days); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	if out.Recent, err = b.recent(ctx, s); err != nil {
+		return err
+	}
 	if out.Exceptions, err = b.exceptions(ctx, s); err != nil {
-		return nil, err
+		return err
 	}
 	out.Exceptions.Accepted = out.Statuses[ledger.StatusAccepted]
-	out.Score = score(out)
-	return out, nil
+	if out.Steps, err = b.steps(ctx, s, out); err != nil {
+		return err
+	}
+	data, err := column[string](ctx, b, text("SELECT value FROM settings WHERE name = 'task.database'"))
+	if len(data) > 0 {
+		out.Advisories.BuiltAt, out.Advisories.Digest, _ = strings.Cut(data[0], " ")
+	}
+	return err
+}
+
+// frameworkSums adds the verdicts of frameworks up over the targets that are seen as a whole.
+func (b *Browser) frameworkSums(ctx context.Context, v identity.Visible, targets []int64) ([]FrameworkSum, error) {
+	s, ok, err := b.wholes(ctx, v, targets)
+	if err != nil || !ok {
+		return nil, err
+	}
+	stmt := ofWhole("SELECT j.framework, count(*), sum(j.pass), sum(j.fail), sum(j.manual), sum(j.not_applicable) FROM judged AS j JOIN targets AS t ON t.id = j.target_id WHERE t.removed_at = 0", "j", s)
+	stmt.add(" GROUP BY j.framework ORDER BY j.framework")
+	var out []FrameworkSum
+	err = b.query(ctx, stmt, func(scan func(...any) error) error {
+		var f FrameworkSum
+		err := scan(&f.Framework, &f.Targets, &f.Pass, &f.Fail, &f.Manual, &f.NotApplicable)
+		f.rate()
+		out = append(out, f)
+		return err
+	})
+	return out, err
 }
 
 // narrow cuts what is visible to the namespaces that are asked for.
@@ -199,16 +286,7 @@ func (b *Browser) coverage(ctx context.Context, s scope) (Coverage, error) {
 	now := b.now()
 	for _, t := range targets {
 		c.Targets++
-		switch {
-		case t.LookedAt.IsZero():
-			c.Never++
-			continue
-		case now.Sub(t.LookedAt.Time) > old:
-			c.Old++
-		}
-		if c.Oldest.IsZero() || t.LookedAt.Before(c.Oldest.Time) {
-			c.Oldest = t.LookedAt
-		}
+		c.look(t, now)
 	}
 	if !s.all && len(s.targets) == 0 {
 		return c, nil
@@ -227,6 +305,23 @@ func (b *Browser) coverage(ctx context.Context, s scope) (Coverage, error) {
 		c.Gaps[code] = n
 		return err
 	})
+}
+
+// look counts how long ago a target was looked at.
+func (c *Coverage) look(t ledger.Target, now time.Time) {
+	if t.Kind == "cluster" && now.Sub(t.LookedAt.Time) > Old {
+		c.Stale++
+	}
+	switch {
+	case t.LookedAt.IsZero():
+		c.Never++
+		return
+	case now.Sub(t.LookedAt.Time) > Old:
+		c.Old++
+	}
+	if c.Oldest.IsZero() || t.LookedAt.Before(c.Oldest.Time) {
+		c.Oldest = t.LookedAt
+	}
 }
 
 func (b *Browser) worst(ctx context.Context, v identity.Visible, f OverviewFilter, kind ledger.AssetKind) ([]Asset, error) {

@@ -2,7 +2,6 @@ package browse
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -124,42 +123,35 @@ func (b *Browser) onAssets(ctx context.Context, ids []int64) (int, error) {
 	return n[0], nil
 }
 
-// failing is the condition that a clause of a framework fails by the finding.
+// failing is the condition that a clause of a framework fails by the finding: it is of a rule of the clause, in a target where the
+// framework was judged.
 func (b *Browser) failing(ctx context.Context, q *question, s scope, f Filter) (bool, error) {
-	stmt := text("SELECT target_id, body FROM clauses WHERE framework = ? AND clause = ?", f.Framework, f.Clause)
+	rules := b.catalog.Entry(f.Framework, f.Clause).RuleNames()
+	if len(rules) == 0 {
+		return false, nil
+	}
+	stmt := text("SELECT target_id FROM judged WHERE framework = ?", f.Framework)
 	if !s.all {
 		stmt.add(" AND target_id IN (?)", bun.List(s.ids()))
 	}
-	cond := pred{wants: "fingerprint", rows: 0}
-	var src source
-	err := b.query(ctx, stmt, func(scan func(...any) error) error {
-		var target int64
-		var body string
-		if err := scan(&target, &body); err != nil {
-			return err
-		}
-		var c clauseBody
-		if err := json.Unmarshal([]byte(body), &c); err != nil || len(c.Findings) == 0 {
-			return nil // a body without fingerprints
-		}
-		prints := c.prints()
-		if cond.text != "" {
-			cond.add(" OR ")
-		}
-		cond.add("f.target_id = ? AND f.fingerprint IN (?)", target, bun.List(prints))
-		cond.rows += len(prints)
-		src.arms = append(src.arms, arm{from: q.table("findings_fingerprint"), where: []sqlText{text("f.target_id = ? AND f.fingerprint IN (?)", target, bun.List(prints))}})
-		return nil
-	})
-	if err != nil || cond.text == "" {
+	targets, err := column[int64](ctx, b, stmt)
+	if err != nil || len(targets) == 0 {
 		return false, err
 	}
-	src.name, src.rows = "fingerprints", cond.rows
-	if len(src.arms) <= most {
-		q.sources = append(q.sources, src)
+	p := in("rule", set(rules))
+	n, err := column[int](ctx, b, text("SELECT coalesce(sum(active), 0) FROM risk_counts WHERE rule IN (?) AND target_id IN (?)", bun.List(rules), bun.List(targets)))
+	if err != nil {
+		return false, err
 	}
-	cond.text = "(" + cond.text + ")"
-	q.preds = append(q.preds, cond)
+	if !q.ended {
+		p.rows = n[0]
+	}
+	q.preds = append(q.preds, p)
+	if q.pred("target_id") == nil {
+		q.preds = append(q.preds, in("target_id", targets))
+	} else {
+		q.preds = append(q.preds, pred{wants: "target_id", rows: -1, sqlText: text("f.target_id IN (?)", bun.List(targets))})
+	}
 	return true, nil
 }
 

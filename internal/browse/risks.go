@@ -35,7 +35,8 @@ type Risk struct {
 	EPSS      float64         `json:"epss,omitempty"`
 	CVSS      float64         `json:"cvss,omitempty"`
 	FirstSeen store.Time      `json:"firstSeen" format:"date-time"`
-	Active    int             `json:"active" doc:"active findings"`
+	Active    int             `json:"active" doc:"findings that the filter selects: active ones, unless it names statuses"`
+	AtLeast   bool            `json:"atLeast,omitempty" doc:"there may be more: not all were looked at"`
 	Targets   int             `json:"targets" doc:"clusters and projects with at least one"`
 }
 
@@ -68,7 +69,17 @@ func (b *Browser) Risks(ctx context.Context, v identity.Visible, f RiskFilter, s
 	if err != nil || !found {
 		return nil, "", Total{}, err
 	}
-	from := riskFrom(s)
+	out, next, total, err := b.ranked(ctx, r, after, riskFrom(s), where, page)
+	if !s.all && len(s.ids()) == 1 {
+		for i := range out {
+			out[i].Targets = 1
+		}
+	}
+	return out, next, total, err
+}
+
+// ranked is a page of a table of risks.
+func (b *Browser) ranked(ctx context.Context, r ranking, after *sqlText, from, where sqlText, page store.Page) ([]Risk, string, Total, error) {
 	total := Total{}
 	count := text("SELECT count(*) FROM ")
 	count.append(from)
@@ -101,12 +112,6 @@ func (b *Browser) Risks(ctx context.Context, v identity.Visible, f RiskFilter, s
 	if len(out) > size {
 		out = out[:size]
 		next = r.cursor(out[size-1].value)
-	}
-	if s.all || len(s.ids()) > 1 {
-		return out, next, total, b.describe(ctx, out)
-	}
-	for i := range out {
-		out[i].Targets = 1
 	}
 	return out, next, total, b.describe(ctx, out)
 }

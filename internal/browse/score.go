@@ -1,10 +1,6 @@
 package browse
 
-import (
-	"math"
-
-	"stockade.dev/stockade/internal/ledger"
-)
+import "math"
 
 // Score says how a scope stands, in one number from 0 to 100, with what was taken off and why.
 //
@@ -14,6 +10,26 @@ import (
 type Score struct {
 	Value      int         `json:"value" minimum:"0" maximum:"100"`
 	Deductions []Deduction `json:"deductions"`
+}
+
+// standing is what a score is computed from.
+type standing struct {
+	targets    int // clusters and projects
+	kev        int
+	severities [5]int // active findings by ledger.Severity
+	blind      int    // targets that were never looked at, or not for a week
+	gaps       int
+}
+
+func standingOf(o *Overview) standing {
+	s := standing{targets: o.Coverage.Targets, kev: o.KEV, blind: o.Coverage.Never + o.Coverage.Old}
+	for severity, n := range o.Severities {
+		s.severities[min(max(severity, 0), 4)] += n
+	}
+	for _, n := range o.Coverage.Gaps {
+		s.gaps += n
+	}
+	return s
 }
 
 // Deduction is what one reason took off.
@@ -33,36 +49,36 @@ const (
 	gapsLimit, gapsHalf           = 5, 20.0
 )
 
-func score(o *Overview) Score {
-	s := Score{Value: 100, Deductions: []Deduction{}}
-	targets := float64(max(1, o.Coverage.Targets))
-	take := func(reason string, count int, points float64) {
-		if count == 0 {
-			return
-		}
-		d := Deduction{Reason: reason, Count: count, Points: int(math.Ceil(points))}
-		s.Value -= d.Points
-		s.Deductions = append(s.Deductions, d)
-	}
+// points are what each reason takes off, not rounded, in the order of reasons.
+func (s standing) points() [6]float64 {
+	targets := float64(max(1, s.targets))
 	curve := func(n int, limit, half float64) float64 {
-		x := float64(n) / targets
+		x := float64(max(0, n)) / targets
 		return limit * (1 - 1/(1+x/half))
 	}
-	gaps := 0
-	for _, n := range o.Coverage.Gaps {
-		gaps += n
+	return [6]float64{
+		curve(s.kev, exploitedLimit, exploitedHalf),
+		curve(s.severities[4], criticalLimit, criticalHalf),
+		curve(s.severities[3], highLimit, highHalf),
+		curve(s.severities[2], mediumLimit, mediumHalf),
+		lookedLimit * float64(s.blind) / targets,
+		curve(s.gaps, gapsLimit, gapsHalf),
 	}
-	take("known-exploited", o.KEV, curve(o.KEV, exploitedLimit, exploitedHalf))
-	for _, x := range []struct {
-		severity    ledger.Severity
-		reason      string
-		limit, half float64
-	}{{4, "critical", criticalLimit, criticalHalf}, {3, "high", highLimit, highHalf}, {2, "medium", mediumLimit, mediumHalf}} {
-		take(x.reason, o.Severities[x.severity], curve(o.Severities[x.severity], x.limit, x.half))
+}
+
+var reasons = [6]string{"known-exploited", "critical", "high", "medium", "not-looked-at", "not-scanned"}
+
+func (s standing) score() Score {
+	out := Score{Value: 100, Deductions: []Deduction{}}
+	counts := [6]int{s.kev, s.severities[4], s.severities[3], s.severities[2], s.blind, s.gaps}
+	for i, points := range s.points() {
+		if counts[i] <= 0 {
+			continue
+		}
+		d := Deduction{Reason: reasons[i], Count: counts[i], Points: int(math.Ceil(points))}
+		out.Value -= d.Points
+		out.Deductions = append(out.Deductions, d)
 	}
-	blind := o.Coverage.Never + o.Coverage.Old
-	take("not-looked-at", blind, lookedLimit*float64(blind)/targets)
-	take("not-scanned", gaps, curve(gaps, gapsLimit, gapsHalf))
-	s.Value = max(0, s.Value)
-	return s
+	out.Value = max(0, out.Value)
+	return out
 }

@@ -22,6 +22,9 @@ import (
 // PullSecret returns the docker configuration of an image pull secret of a cluster.
 type PullSecret func(ctx context.Context, namespace, name string) ([]byte, error)
 
+// Places tells what is known of single registries, now.
+type Places func(ctx context.Context) ([]registry.Place, error)
+
 // Reader reads images. It is used by several goroutines.
 type Reader struct {
 	Options image.Options
@@ -31,6 +34,7 @@ type Reader struct {
 	Remote bool
 	Saved  map[string]*inventory.Software // by digest and by reference: not read again
 	Forget time.Duration                  // how long a silent registry is not asked again; 0 is for ever
+	Places Places                         // asked for every image; may be nil
 
 	pull    PullSecret // nil without a cluster
 	silence *silence
@@ -62,7 +66,7 @@ func NewReader(o image.Options) *Reader {
 
 // For returns a Reader that reads as r does, with the pull secrets of a cluster.
 func (r *Reader) For(pull PullSecret) *Reader {
-	return &Reader{Options: r.Options, Offline: r.Offline, Remote: r.Remote, Saved: r.Saved, Forget: r.Forget,
+	return &Reader{Options: r.Options, Offline: r.Offline, Remote: r.Remote, Saved: r.Saved, Forget: r.Forget, Places: r.Places,
 		pull: pull, silence: r.silence, secrets: map[string]*pulled{}}
 }
 
@@ -112,6 +116,12 @@ func (r *Reader) Read(ctx context.Context, use scan.Use, known func(digest strin
 	}
 	o := r.Options
 	o.Registry.PullSecrets = slices.Clone(o.Registry.PullSecrets)
+	if r.Places != nil && !local {
+		var err error
+		if o.Registry.Places, err = r.Places(ctx); err != nil {
+			return nil, "", codedError{err, finding.Broken}
+		}
+	}
 	var denied error
 	for _, s := range use.PullSecrets {
 		data, err := r.secret(ctx, s)

@@ -306,6 +306,9 @@ type Component struct {
 	Image      string `json:"image,omitempty"`
 	Version    string `json:"version,omitempty"`
 	NotScanned string `json:"notScanned,omitempty"` // "not a container", ...
+	// Static (a pod of the kubelet's own) and the nodes of the workload are for the server and no part of the document.
+	Static bool     `json:"-"`
+	Nodes  []string `json:"-"`
 	// Open vulnerabilities of its image by severity, of system packages and of applications apart. Growth of the v1 document.
 	System      map[Severity]int `json:"system,omitempty"`
 	Application map[Severity]int `json:"application,omitempty"`

@@ -20,7 +20,6 @@ import (
 	"stockade.dev/stockade/internal/audit"
 	"stockade.dev/stockade/internal/collect"
 	"stockade.dev/stockade/internal/collect/cluster"
-	"stockade.dev/stockade/internal/collect/snapshot"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/store"
 )
@@ -87,7 +86,7 @@ func (f *Fleet) CheckCluster(ctx context.Context, target int64) (*Check, error) 
 	}
 	var check *Check
 	if r.Kind == Snapshot {
-		check = checkSnapshot(r.Server)
+		check = f.checkSnapshot(r.Server)
 		check.At = store.At(f.o.Now())
 	} else {
 		c, err := f.client(r)
@@ -108,8 +107,8 @@ func (f *Fleet) CheckCluster(ctx context.Context, target int64) (*Check, error) 
 	return check, err
 }
 
-func checkSnapshot(path string) *Check {
-	s, err := snapshot.Open(path)
+func (f *Fleet) checkSnapshot(path string) *Check {
+	s, err := f.snapshot(path)
 	c := &Check{State: Connected, Permissions: []Permission{}, Server: path}
 	if err != nil {
 		c.State, c.Problem = Unreachable, oneLine(err.Error())

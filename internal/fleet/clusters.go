@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 
 	"stockade.dev/stockade/internal/audit"
-	"stockade.dev/stockade/internal/collect/snapshot"
 	"stockade.dev/stockade/internal/identity"
 	"stockade.dev/stockade/internal/ledger"
 	"stockade.dev/stockade/internal/store"
@@ -67,6 +67,8 @@ type Filter struct {
 	Search string // part of the name, in any case
 	State  State
 	Kind   string
+	IDs    []int64   // some of them; nil is all
+	Before time.Time // not looked at as a whole since then; zero is all
 }
 
 // List returns a page of the clusters that may be seen, by name, and the cursor of the page after.
@@ -88,6 +90,12 @@ func (f *Fleet) List(ctx context.Context, v identity.Visible, filter Filter, pag
 	}
 	if filter.Kind != "" {
 		q = q.Where("c.kind = ?", filter.Kind)
+	}
+	if len(filter.IDs) > 0 {
+		q = q.Where("c.target_id IN (?)", bun.In(filter.IDs))
+	}
+	if !filter.Before.IsZero() {
+		q = q.Where("t.looked_at < ?", store.At(filter.Before))
 	}
 	if filter.Search != "" {
 		escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(filter.Search))
@@ -222,7 +230,7 @@ func (f *Fleet) examine(ctx context.Context, a Added) (*credentials, *Check, err
 	case Connector:
 		return nil, nil, nil
 	case Snapshot:
-		if _, err := snapshot.Open(a.Path); err != nil {
+		if _, err := f.snapshot(a.Path); err != nil {
 			return nil, nil, invalid("%s", oneLine(err.Error()))
 		}
 		return nil, nil, nil
@@ -256,6 +264,40 @@ func (f *Fleet) Ensure(ctx context.Context, a Added) (int64, error) {
 		return 0, err
 	}
 	return c.TargetID, nil
+}
+
+// EnsureDemo adds the cluster that came with the program, under a name like the given one, unless it is there: also as a snapshot of
+// that name, which the command line has registered. added says that it was not.
+func (f *Fleet) EnsureDemo(ctx context.Context, name string) (target int64, added bool, err error) {
+	var rows []row
+	if err := clusters(f.db.R.NewSelect().Model(&rows)).Where("c.kind = ? AND (c.server = ? OR t.name = ?)", Snapshot, Bundled, name).
+		Order("c.target_id").Limit(1).Scan(ctx); err != nil {
+		return 0, false, err
+	}
+	if len(rows) > 0 {
+		return rows[0].TargetID, false, nil
+	}
+	for _, n := range []string{name, "demo " + name, "demo"} {
+		taken, err := f.db.R.NewSelect().Table("targets").Where("kind = 'cluster' AND name = ? AND removed_at = 0", n).Count(ctx)
+		if err != nil {
+			return 0, false, err
+		}
+		if taken > 0 {
+			continue
+		}
+		c, _, err := f.Add(ctx, Added{Name: n, Kind: Snapshot, Path: Bundled})
+		if err != nil {
+			return 0, false, err
+		}
+		return c.TargetID, true, nil
+	}
+	return 0, false, invalid("clusters of the names %q, %q and \"demo\" are there: rename one of them", name, "demo "+name)
+}
+
+// IsBundled reports whether a cluster is the one that came with the program.
+func (f *Fleet) IsBundled(ctx context.Context, target int64) bool {
+	r, err := f.row(ctx, target)
+	return err == nil && r.Kind == Snapshot && r.Server == Bundled
 }
 
 // Change is what of a cluster is to be another; nil and empty fields stay.

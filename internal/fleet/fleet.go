@@ -26,6 +26,9 @@ const (
 	Snapshot   = "snapshot"   // a saved one, on the server's disk
 )
 
+// Bundled is the path of the snapshot that came with the program: Options.Demo says where it is.
+const Bundled = "bundled:demo"
+
 // State of the connection to a cluster.
 type State string
 
@@ -58,6 +61,9 @@ type Options struct {
 	Version string // of this program
 
 	AllowLocal bool // API servers on loopback and link-local addresses; off, or users could make the server ask its own machine
+
+	// Demo gives the folder of the bundled snapshot on this machine; nil when there is none.
+	Demo func() (string, error)
 
 	QPS   float32 // requests a second to one cluster; default 20
 	Burst int     // default 100
@@ -103,6 +109,9 @@ func New(db *store.DB, keys *seal.Keys, o Options) *Fleet {
 	}
 	return f
 }
+
+// Now is the time by the fleet's clock.
+func (f *Fleet) Now() time.Time { return f.o.Now() }
 
 // Sweep does what must be done every minute, by every replica: what was asked of clusters is written down, clusters whose connector
 // went away are told of, and what is old is forgotten.

@@ -56,7 +56,7 @@ func (f *Fleet) OpenRate(ctx context.Context, target int64, perSecond float64) (
 		return nil, err
 	}
 	if row.Kind == Snapshot {
-		s, err := snapshot.Open(row.Server)
+		s, err := f.snapshot(row.Server)
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +67,20 @@ func (f *Fleet) OpenRate(ctx context.Context, target int64, perSecond float64) (
 		return nil, err
 	}
 	return f.openLive(ctx, c.config, row.Name, perSecond)
+}
+
+// snapshot opens a saved cluster, or the one that came with the program.
+func (f *Fleet) snapshot(path string) (*snapshot.Source, error) {
+	if path == Bundled {
+		if f.o.Demo == nil {
+			return nil, errors.New("this server has no demo cluster")
+		}
+		var err error
+		if path, err = f.o.Demo(); err != nil {
+			return nil, fmt.Errorf("unpacking the demo cluster: %w", err)
+		}
+	}
+	return snapshot.Open(path)
 }
 
 func (f *Fleet) openLive(ctx context.Context, rc *rest.Config, name string, perSecond float64) (*cluster.Source, error) {

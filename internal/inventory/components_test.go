@@ -224,10 +224,10 @@ func TestCoreComponents(t *testing.T) {
 	want := []string{
 		"kube-system|calico/node|Deployment kube-system/calico-node|v3.28.0|",
 		"kube-system|coredns|Deployment kube-system/coredns|v1.9.3|",
-		"kube-system|etcd|||" + notContainer,
+		"kube-system|etcd|||" + CoreNotContainer,
 		"kube-system|kube-apiserver|Pod kube-system/kube-apiserver|v1.34.4|",
-		"kube-system|kube-controller-manager|||" + notContainer,
-		"kube-system|kube-scheduler|||" + notContainer,
+		"kube-system|kube-controller-manager|||" + CoreNotContainer,
+		"kube-system|kube-scheduler|||" + CoreNotContainer,
 		"goharbor|PostgreSQL|Deployment harbor/harbor-database|15|",
 		"goharbor|harbor-core|Deployment harbor/harbor-core|v2.11.0|",
 		"goharbor|harbor-registry|Deployment harbor/harbor-registry|v2.11.0|",
@@ -239,7 +239,7 @@ func TestCoreComponents(t *testing.T) {
 	}
 	c.Managed = true
 	for _, cc := range c.CoreComponents() {
-		if cc.Name == Etcd && cc.NotScanned != byProvider {
+		if cc.Name == Etcd && cc.NotScanned != CoreByProvider {
 			t.Errorf("%+v", cc)
 		}
 	}

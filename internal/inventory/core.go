@@ -15,13 +15,14 @@ type CoreComponent struct {
 	Image      string
 	Version    string // the tag of the image
 	NotScanned string // why its image cannot be scanned; "" when it can
+	Of         *Workload
 }
 
 // Why a core component cannot be scanned.
 const (
-	notContainer = "it does not run as a container"
-	byProvider   = "it is run by the provider of the cluster"
-	podsUnread   = "the pods of the cluster could not be read"
+	CoreNotContainer = "it does not run as a container"
+	CoreByProvider   = "it is run by the provider of the cluster"
+	CorePodsUnread   = "the pods of the cluster could not be read"
 )
 
 // The groups of core components.
@@ -91,7 +92,7 @@ func (c *Cluster) CoreComponents() []CoreComponent {
 			ctr := &w.Containers[i]
 			if group, name := coreOf(w, ctr); name != "" {
 				add(CoreComponent{Name: name, Group: group, Namespace: w.Ref.Namespace, Workload: w.Ref.String(),
-					Image: ctr.Image, Version: imageTag(ctr.Image)})
+					Image: ctr.Image, Version: imageTag(ctr.Image), Of: w})
 			}
 		}
 	}
@@ -101,7 +102,7 @@ func (c *Cluster) CoreComponents() []CoreComponent {
 		}
 	}
 	if _, host := c.hostProcess(KubeProxy); host && !found[KubeProxy] {
-		add(CoreComponent{Name: KubeProxy, Group: groupSystem, NotScanned: notContainer})
+		add(CoreComponent{Name: KubeProxy, Group: groupSystem, NotScanned: CoreNotContainer})
 	}
 	slices.SortStableFunc(out, func(a, b CoreComponent) int {
 		if a.Group != b.Group {
@@ -118,11 +119,11 @@ func (c *Cluster) CoreComponents() []CoreComponent {
 func (c *Cluster) whyNoContainer() string {
 	switch {
 	case c.Managed:
-		return byProvider
+		return CoreByProvider
 	case c.Unread["Pod"] != "":
-		return podsUnread
+		return CorePodsUnread
 	}
-	return notContainer
+	return CoreNotContainer
 }
 
 // hostProcess returns a node on which the program runs outside of any container.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"stockade.dev/stockade/internal/assess"
 	"stockade.dev/stockade/internal/browse"
 	"stockade.dev/stockade/internal/identity"
 	"stockade.dev/stockade/internal/notify/guard"
@@ -35,6 +36,8 @@ type Owners interface {
 
 // Options of a Notifier.
 type Options struct {
+	// Assess writes compliance frameworks; nil: reports are on findings only.
+	Assess    *assess.Writer
 	Keys      Sealer
 	Owners    Owners
 	Allow     []string         // destinations beside public addresses: see guard.New

@@ -13,6 +13,7 @@ import (
 	"github.com/adhocore/gronx"
 	"github.com/uptrace/bun"
 
+	"stockade.dev/stockade/internal/assess"
 	"stockade.dev/stockade/internal/audit"
 	"stockade.dev/stockade/internal/browse"
 	"stockade.dev/stockade/internal/identity"
@@ -29,7 +30,9 @@ type Report struct {
 	ID        int64         `json:"id,string"`
 	Name      string        `json:"name"`
 	OwnerID   int64         `json:"ownerId,string"`
+	Owner     string        `json:"owner,omitempty" doc:"name of the user with whose rights it is written"`
 	Filter    browse.Filter `json:"filter"`
+	Framework string        `json:"framework,omitempty" doc:"a compliance framework instead of findings; of the filter only the targets count"`
 	Form      string        `json:"form" enum:"html,csv,json,sarif"`
 	Language  string        `json:"language" enum:"en,zh"`
 	Cron      string        `json:"cron" doc:"minute hour day month weekday; empty only when asked"`
@@ -41,19 +44,21 @@ type Report struct {
 	UpdatedAt store.Time    `json:"updatedAt" format:"date-time"`
 	NextAt    store.Time    `json:"nextAt,omitzero" format:"date-time"`
 	Running   bool          `json:"running"`
+	Last      *Result       `json:"last,omitempty" doc:"what was written last, when you may see it"`
 }
 
 // ReportInput is what people give of a report.
 type ReportInput struct {
-	Name     string        `json:"name" minLength:"1" maxLength:"100"`
-	Filter   browse.Filter `json:"filter,omitempty"`
-	Form     string        `json:"form" enum:"html,csv,json,sarif"`
-	Language string        `json:"language,omitempty" enum:"en,zh"`
-	Cron     string        `json:"cron,omitempty" maxLength:"100" doc:"minute hour day month weekday, or @daily, @weekly; absent: only when asked"`
-	Zone     string        `json:"zone,omitempty" maxLength:"60" doc:"IANA time zone; default UTC"`
-	Channels []string      `json:"channels,omitempty" maxItems:"20" doc:"ids; mail carries the report, others a link"`
-	Keep     int           `json:"keep,omitempty" minimum:"0" maximum:"50" doc:"results that are kept; default 10"`
-	Enabled  *bool         `json:"enabled,omitempty" doc:"default true"`
+	Name      string        `json:"name" minLength:"1" maxLength:"100"`
+	Filter    browse.Filter `json:"filter,omitempty"`
+	Framework string        `json:"framework,omitempty" maxLength:"200" doc:"a compliance framework for an auditor instead of findings; of the filter only targets can be set. Forms: html, csv, json"`
+	Form      string        `json:"form" enum:"html,csv,json,sarif"`
+	Language  string        `json:"language,omitempty" enum:"en,zh"`
+	Cron      string        `json:"cron,omitempty" maxLength:"100" doc:"minute hour day month weekday, or @daily, @weekly; absent: only when asked"`
+	Zone      string        `json:"zone,omitempty" maxLength:"60" doc:"IANA time zone; default UTC"`
+	Channels  []string      `json:"channels,omitempty" maxItems:"20" doc:"ids; mail carries the report, others a link"`
+	Keep      int           `json:"keep,omitempty" minimum:"0" maximum:"50" doc:"results that are kept; default 10"`
+	Enabled   *bool         `json:"enabled,omitempty" doc:"default true"`
 }
 
 // reportRow is a row of the table reports.
@@ -64,6 +69,7 @@ type reportRow struct {
 	Name      string     `bun:"name"`
 	OwnerID   int64      `bun:"owner_id"`
 	Filter    string     `bun:"filter"`
+	Framework string     `bun:"framework"`
 	Form      string     `bun:"form"`
 	Language  string     `bun:"language"`
 	Cron      string     `bun:"cron"`
@@ -81,7 +87,7 @@ type reportRow struct {
 func (r *reportRow) object() string { return fmt.Sprintf("report %d (%s)", r.ID, r.Name) }
 
 func (r *reportRow) report() *Report {
-	out := &Report{ID: r.ID, Name: r.Name, OwnerID: r.OwnerID, Form: r.Form, Language: r.Language, Cron: r.Cron, Zone: r.Zone,
+	out := &Report{ID: r.ID, Name: r.Name, OwnerID: r.OwnerID, Framework: r.Framework, Form: r.Form, Language: r.Language, Cron: r.Cron, Zone: r.Zone,
 		Channels: r.channels(), Keep: r.Keep, Enabled: r.Enabled, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, NextAt: r.NextAt,
 		Running: !r.StartedAt.IsZero() || !r.AskedAt.IsZero()}
 	_ = json.Unmarshal([]byte(r.Filter), &out.Filter) // written by us
@@ -174,11 +180,7 @@ func (n *Notifier) Reports(ctx context.Context) ([]*Report, error) {
 	if err := q.OrderExpr("r.name, r.id").Limit(2 * maxReports).Scan(ctx); err != nil {
 		return nil, err
 	}
-	out := make([]*Report, 0, len(rows))
-	for _, r := range rows {
-		out = append(out, r.report())
-	}
-	return out, nil
+	return n.dressed(ctx, rows)
 }
 
 // Report gives one.
@@ -187,7 +189,53 @@ func (n *Notifier) Report(ctx context.Context, id int64) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.report(), nil
+	list, err := n.dressed(ctx, []*reportRow{r})
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// dressed gives reports with the names of their owners and what was written last.
+func (n *Notifier) dressed(ctx context.Context, rows []*reportRow) ([]*Report, error) {
+	out := make([]*Report, 0, len(rows))
+	if len(rows) == 0 {
+		return out, nil
+	}
+	var owners, reports []int64
+	for _, r := range rows {
+		owners, reports = append(owners, r.OwnerID), append(reports, r.ID)
+	}
+	var users []struct {
+		ID   int64  `bun:"id"`
+		Name string `bun:"name"`
+	}
+	if err := n.db.R.NewSelect().Table("users").Column("id", "name").Where("id IN (?)", bun.List(owners)).Scan(ctx, &users); err != nil {
+		return nil, err
+	}
+	names, last := map[int64]string{}, map[int64]*Result{}
+	for _, u := range users {
+		names[u.ID] = u.Name
+	}
+	var results []*resultRow
+	err := n.db.R.NewSelect().Model(&results).ExcludeColumn("body").
+		Where("id IN (SELECT max(id) FROM report_results WHERE report_id IN (?) GROUP BY report_id)", bun.List(reports)).Scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range results {
+		if ok, err := n.seesResult(ctx, r); err != nil {
+			return nil, err
+		} else if ok {
+			last[r.ReportID] = r.result()
+		}
+	}
+	for _, r := range rows {
+		x := r.report()
+		x.Owner, x.Last = names[r.OwnerID], last[r.ID]
+		out = append(out, x)
+	}
+	return out, nil
 }
 
 func (n *Notifier) reportByID(ctx context.Context, db bun.IDB, id int64) (*reportRow, error) {
@@ -224,6 +272,9 @@ func (n *Notifier) fillReport(ctx context.Context, db bun.IDB, r *reportRow, in 
 	case len(in.Channels) > 20:
 		return invalid("more than 20 channels")
 	}
+	if err := n.checkFramework(in); err != nil {
+		return err
+	}
 	if err := n.checkFilter(ctx, in.Filter); err != nil {
 		return err
 	}
@@ -252,8 +303,27 @@ func (n *Notifier) fillReport(ctx context.Context, db bun.IDB, r *reportRow, in 
 	if in.Channels == nil {
 		in.Channels = []string{}
 	}
+	r.Framework = in.Framework
 	r.Name, r.Filter, r.Form, r.Language, r.Cron, r.Zone = in.Name, ledger.JSON(in.Filter), in.Form, in.Language, strings.Join(strings.Fields(in.Cron), " "), in.Zone
 	r.Channels, r.Keep, r.Enabled, r.UpdatedAt = ledger.JSON(in.Channels), in.Keep, enabled, store.At(n.now())
+	return nil
+}
+
+// checkFramework refuses a report on a framework that cannot be written.
+func (n *Notifier) checkFramework(in *ReportInput) error {
+	if in.Framework == "" {
+		return nil
+	}
+	rest := in.Filter
+	rest.Targets = nil
+	switch {
+	case !n.o.Assess.Has(in.Framework):
+		return invalid("no framework is named %q", message.Cut(message.Line(in.Framework), 60))
+	case !assess.Known(in.Form):
+		return invalid("form %q: a report on a framework is one of %s", in.Form, strings.Join(assess.Forms, ", "))
+	case ledger.JSON(rest) != ledger.JSON(browse.Filter{}):
+		return invalid("filter: of a report on a framework only targets can be chosen")
+	}
 	return nil
 }
 

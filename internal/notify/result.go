@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/uptrace/bun"
 
+	"stockade.dev/stockade/internal/assess"
 	"stockade.dev/stockade/internal/browse"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/identity"
@@ -61,6 +62,10 @@ type resultRow struct {
 	Body       []byte     `bun:"body"`
 }
 
+func (r *resultRow) result() *Result {
+	return &Result{r.ID, r.ReportID, r.Form, r.StartedAt, r.FinishedAt, r.Findings, r.Bytes, r.Error}
+}
+
 // Results lists what is kept of a report, newest first.
 func (n *Notifier) Results(ctx context.Context, id int64) ([]*Result, error) {
 	if _, err := n.reportByID(ctx, n.db.R, id); err != nil {
@@ -77,7 +82,7 @@ func (n *Notifier) Results(ctx context.Context, id int64) ([]*Result, error) {
 		} else if !ok {
 			continue
 		}
-		out = append(out, &Result{r.ID, r.ReportID, r.Form, r.StartedAt, r.FinishedAt, r.Findings, r.Bytes, r.Error})
+		out = append(out, r.result())
 	}
 	return out, nil
 }
@@ -353,6 +358,28 @@ func (n *Notifier) write(ctx context.Context, r *reportRow, res *resultRow) erro
 	}
 	defer func() { _ = pack.Close() }()
 	out := &bounded{next: pack, left: maxReport, what: kept.what}
+	var filter browse.Filter
+	if err := json.Unmarshal([]byte(r.Filter), &filter); err != nil {
+		return fmt.Errorf("its filter cannot be read: %w", err)
+	}
+	if r.Framework != "" {
+		done, err := n.o.Assess.Write(ctx, visible, assess.Request{Framework: r.Framework, Targets: filter.Targets, Form: r.Form, Lang: r.Language, By: owner.Name, Version: n.o.Version}, out)
+		if err != nil {
+			return err
+		}
+		res.Findings = done.Findings
+	} else if err := n.list(ctx, r, res, visible, filter, out); err != nil {
+		return err
+	}
+	if err := pack.Close(); err != nil {
+		return err
+	}
+	res.Body, res.Bytes = kept.buf.Bytes(), out.n
+	return nil
+}
+
+// list writes the findings of a filter.
+func (n *Notifier) list(ctx context.Context, r *reportRow, res *resultRow, visible identity.Visible, filter browse.Filter, out io.Writer) error {
 	h, err := report.New(r.Form, out, report.Options{Lang: r.Language})
 	if err != nil {
 		return err
@@ -360,10 +387,6 @@ func (n *Notifier) write(ctx context.Context, r *reportRow, res *resultRow) erro
 	target := finding.Target{Kind: "selection", Name: r.Name}
 	if err := h.Begin(finding.Header{Tool: finding.Tool{Name: "stockade", Version: n.o.Version}, Target: target, StartedAt: r.StartedAt.Time}); err != nil {
 		return err
-	}
-	var filter browse.Filter
-	if err := json.Unmarshal([]byte(r.Filter), &filter); err != nil {
-		return fmt.Errorf("its filter cannot be read: %w", err)
 	}
 	err = n.findings.Select(ctx, visible, filter, "", func(f *browse.Full) error {
 		res.Findings++
@@ -373,14 +396,7 @@ func (n *Notifier) write(ctx context.Context, r *reportRow, res *resultRow) erro
 		return err
 	}
 	now := n.now()
-	if err := h.End(now, target, finding.Stats{DurationMs: now.Sub(r.StartedAt.Time).Milliseconds()}); err != nil {
-		return err
-	}
-	if err := pack.Close(); err != nil {
-		return err
-	}
-	res.Body, res.Bytes = kept.buf.Bytes(), out.n
-	return nil
+	return h.End(now, target, finding.Stats{DurationMs: now.Sub(r.StartedAt.Time).Milliseconds()})
 }
 
 // bounded counts what is written and passes it on, or keeps it, until it is too much.

@@ -88,6 +88,12 @@ func cell(s string) string {
 	return "'" + s
 }
 
+// Cell is text for a cell of a spreadsheet: nothing in it runs as a formula.
+func Cell(s string) string { return cell(s) }
+
+// Value is a value of evidence on one line: text as it is, the rest as JSON.
+func Value(v any) string { return compact(v) }
+
 func (c *csvReport) row(cells []string) error {
 	for i := range cells {
 		cells[i] = cell(cells[i])

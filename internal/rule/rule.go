@@ -39,6 +39,7 @@ type Rule struct {
 	Missing    string              `yaml:"missing"` // pass or fail
 	Params     map[string]any      `yaml:"params"`
 	Validate   *Validate           `yaml:"validate"`
+	Repair     *Repair             `yaml:"repair"` // of what a person would have to guess else
 	Analyzer   string              `yaml:"analyzer"`
 	Targets    []string            `yaml:"targets"` // cluster, iac, node, image; empty for CEL rules means everywhere
 
@@ -157,6 +158,9 @@ func parse(file string, data []byte) (*Rule, error) {
 			r.Match.Kinds = []string{"Dockerfile"}
 		}
 	}
+	if r.Repair != nil {
+		r.Repair.settle()
+	}
 	r.flatten()
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -235,6 +239,7 @@ func (r *Rule) check() error {
 			bad("over: object needs match.kinds")
 		}
 	}
+	r.checkRepair(bad)
 	return errors.Join(errs...)
 }
 

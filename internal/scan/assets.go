@@ -40,10 +40,20 @@ func (a *assets) object(o *inventory.Object) {
 	case ref.GroupKind() == "Namespace":
 		kind = "namespace"
 	case ref.GroupKind() == "Node", ref.GroupKind() == "NodeFacts.stockade.dev":
-		a.objects = append(a.objects, finding.Asset{Kind: "node", GroupKind: "Node", Name: ref.Name})
+		name := ref.Name
+		if name == "" { // facts of a node have their name at the top
+			name = inventory.Str(o.Content, "name")
+		}
+		if name != "" {
+			a.objects = append(a.objects, finding.Asset{Kind: "node", GroupKind: "Node", Name: name, Facts: nodeFacts(o)})
+		}
 		return
 	}
-	a.objects = append(a.objects, finding.Asset{Kind: kind, GroupKind: ref.GroupKind(), Namespace: ref.Namespace, Name: ref.Name})
+	out := finding.Asset{Kind: kind, GroupKind: ref.GroupKind(), Namespace: ref.Namespace, Name: ref.Name}
+	if kind == "namespace" {
+		out.Facts = &finding.Facts{PodSecurity: cut(o.Labels()["pod-security.kubernetes.io/enforce"])}
+	}
+	a.objects = append(a.objects, out)
 }
 
 // image notes an image in use. sw is nil when it was not looked into.
@@ -125,6 +135,9 @@ func fileOf(s string) string { return position.ReplaceAllString(s, "") }
 // workload is the asset of a workload with the images that it runs.
 func (r *run) workload(w *inventory.Workload) finding.Asset {
 	out := finding.Asset{Kind: "workload", GroupKind: w.Ref.GroupKind(), Namespace: w.Ref.Namespace, Name: w.Ref.Name, Labels: w.Labels}
+	if !r.cfg.Partial { // a part of the cluster does not tell what opens a workload
+		out.Facts = r.workloadFacts(w)
+	}
 	for i := range w.Containers {
 		c := &w.Containers[i]
 		if c.Image == "" {

@@ -148,8 +148,12 @@ func (r *run) describe() {
 	target.Version, target.Distribution, target.Managed = info.Version, info.Distribution, info.Managed
 	maps.Copy(r.cluster.Unread, info.Unread)
 	for _, c := range r.cluster.CoreComponents() {
-		target.Components = append(target.Components, finding.Component{Name: c.Name, Group: c.Group, Namespace: c.Namespace,
-			Workload: c.Workload, Image: c.Image, Version: c.Version, NotScanned: c.NotScanned})
+		part := finding.Component{Name: c.Name, Group: c.Group, Namespace: c.Namespace, Workload: c.Workload, Image: c.Image, Version: c.Version,
+			NotScanned: c.NotScanned}
+		if c.Of != nil {
+			part.Static, part.Nodes = c.Of.Static, c.Of.Nodes
+		}
+		target.Components = append(target.Components, part)
 	}
 }
 

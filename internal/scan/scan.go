@@ -45,6 +45,9 @@ type Config struct {
 	Workers    int                          // 0 is one per CPU
 	Progress   func(objects int)            // called now and then; may be nil
 	Now        func() time.Time             // the clock
+	// Cluster is given the whole cluster when everything has been judged and told, just before the handler's End: for what joins
+	// it with the findings. It is not called for a part of a cluster, nor when the source broke off. May be nil.
+	Cluster func(*inventory.Cluster)
 }
 
 var errNothing = errors.New("there is nothing to scan")
@@ -96,6 +99,9 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 	}
 	r.report(broken)
 	r.untold()
+	if cfg.Cluster != nil && !cfg.Partial && broken == "" && r.failed == nil {
+		cfg.Cluster(r.cluster)
+	}
 	r.score()
 	r.stats.Rules = len(r.cfg.Library.Rules)
 	if cfg.Judge != nil {

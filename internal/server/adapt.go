@@ -111,3 +111,12 @@ func (v verifier) Verify(ctx context.Context, rows []ledger.Row) (int64, error) 
 	}
 	return first, nil
 }
+
+// uploaded is the text of a file of a project's last upload, "" when it is not kept.
+func (r *rooms) uploaded(ctx context.Context, target int64, path string) (string, error) {
+	f, err := r.tasks.File(ctx, target, path)
+	if err != nil {
+		return "", err
+	}
+	return f.Text, nil
+}

@@ -3,40 +3,10 @@ package server
 import (
 	"embed"
 	"html/template"
-	"io/fs"
 	"net/http"
-	"path"
-	"strings"
 
 	"stockade.dev/stockade/internal/api"
 )
-
-// console serves the console's files: what is not a file is its first page, since it makes its own paths. Without files, a page
-// says what this server is.
-func (s *Server) console() http.Handler {
-	if s.o.Console == nil {
-		return http.HandlerFunc(s.placeholder)
-	}
-	files := http.FileServerFS(s.o.Console)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
-		info, err := fs.Stat(s.o.Console, name)
-		switch {
-		case err == nil && !info.IsDir() && strings.HasPrefix(name, "assets/"): // their names hold a hash
-			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		case err == nil && !info.IsDir():
-			w.Header().Set("Cache-Control", "no-cache")
-		case path.Ext(name) != "":
-			http.NotFound(w, r)
-			return
-		default:
-			w.Header().Set("Cache-Control", "no-cache")
-			http.ServeFileFS(w, r, s.o.Console, "index.html")
-			return
-		}
-		files.ServeHTTP(w, r)
-	})
-}
 
 var page = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="{{.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Stockade</title>

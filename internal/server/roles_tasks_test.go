@@ -3,7 +3,10 @@ package server
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"fmt"
+
+	"github.com/uptrace/bun"
 
 	"stockade.dev/stockade/internal/task"
 )
@@ -30,6 +33,20 @@ func scheduleOfAlpha(w *world) string {
 // nightly is a schedule for alpha.
 func nightly(w *world, _ string) string {
 	return fmt.Sprintf(`{"name":"nightly %s %d","cron":"30 2 * * *","clusterIds":["%d"]}`, markAlpha, w.next(), w.alpha)
+}
+
+// projectOfAll is a project, which only those see who see everything.
+func projectOfAll(w *world) string {
+	name := fmt.Sprint("project-", markAlpha, markBeta, w.next())
+	id := w.insert("INSERT INTO targets (kind, name, created_at) VALUES ('project', ?, 1)", name)
+	err := w.db.Write(w.asSystem(), func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewRaw("INSERT INTO project_files (target_id, path, type, size, note) VALUES (?, 'a.yaml', 'k8s_yaml', 1, 'large')", id).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return "name=" + name
 }
 
 // oneFile is an upload of one file.
@@ -69,7 +86,15 @@ var taskNoun = noun{
 		"run-schedule":           {want: "401 403 201 404 404 403 201 404 201", path: scheduleOfAlpha},
 		"upload-project":         {want: "401 403 403 403 403 403 403 403 201", path: func(*world) string { return "name=project-" + markAlpha + markBeta }, body: oneFile},
 		"list-project-scans":     {want: "401 404 404 404 404 200 404 404 200", path: func(*world) string { return "name=project-" + markAlpha + markBeta }},
-		"get-image-sbom": {want: "401 404 404 404 404 404 404 404 404",
-			path: func(*world) string { return fmt.Sprintf("digest=sha256:%064d", 1) }},
+		"list-projects":          {want: forSignedIn},
+		"get-project":            {want: "401 404 404 404 404 200 404 404 200", path: projectOfAll},
+		"list-project-files":     {want: "401 404 404 404 404 200 404 404 200", path: projectOfAll},
+		"get-project-file":       {want: "401 404 404 404 404 200 404 404 200", path: projectOfAll, query: "path=a.yaml"},
+		"get-project-file/none":  {want: "401 404 404 404 404 404 404 404 404", path: projectOfAll, query: "path=../a.yaml"},
+		"remove-project":         {want: "401 403 404 404 404 403 404 404 204", path: projectOfAll},
+		"plan-task": {want: "401 403 200 404 404 403 200 404 200", quiet: "it only says what would be",
+			body: func(w *world, _ string) string { return fmt.Sprintf(`{"clusterIds":["%d"]}`, w.alpha) }},
+		"plan-task/everywhere": {want: "401 403 403 403 403 403 403 403 200", quiet: "it only says what would be", body: text(`{"allClusters":true}`)},
+		"preview-schedule":     {want: "401 403 200 200 200 403 200 200 200", query: "cron=@daily"},
 	},
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stockade.dev/stockade/internal/api"
@@ -68,14 +69,16 @@ type Options struct {
 	// Tasks is how this program scans: rules, frameworks, readers of images, advisory database. The server adds the rest.
 	Tasks task.Options
 
-	Watch    watch.Options // of the watches of clusters: the durations
-	Register Register      // a cluster to add at the first start
-	Console  fs.FS         // files of the console; nil: a page that says what this is
-	Rates    api.Rates
-	Version  string
-	Log      *slog.Logger
-	Out      io.Writer        // where the set-up link is printed, beside the log
-	Now      func() time.Time // nil: time.Now
+	Watch     watch.Options // of the watches of clusters: the durations
+	Register  Register      // a cluster to add at the first start
+	Demo      Demo          // the cluster that comes with the program
+	RuleCases fs.FS         // examples of the rule library; may be nil
+	Console   fs.FS         // files of the console; nil: a page that says what this is
+	Rates     api.Rates
+	Version   string
+	Log       *slog.Logger
+	Out       io.Writer        // where the set-up link is printed, beside the log
+	Now       func() time.Time // nil: time.Now
 }
 
 // Register names a cluster that is added, and scanned, when the server starts and does not have it.
@@ -84,6 +87,12 @@ type Register struct {
 	Kubeconfig []byte // with everything embedded
 	Context    string // of it
 	Snapshot   string // folder or file
+}
+
+// Demo is the cluster that comes with the program: a folder of a snapshot, unpacked below Data when somebody adds it.
+type Demo struct {
+	Name string
+	FS   fs.FS // nil is none
 }
 
 // Server is a running server.
@@ -98,7 +107,11 @@ type Server struct {
 	rooms   rooms
 	setup   string // link of the first start; "" when somebody has signed up
 
+	demo    sync.Once // see demoFolder
+	demoErr error
+
 	authority *enrol.Authority
+	leading   atomic.Bool
 	listener  net.Listener
 	http      *http.Server
 	stopping  chan struct{}

@@ -13,18 +13,29 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"stockade.dev/stockade/internal/analyze"
+	"stockade.dev/stockade/internal/anatomy"
 	"stockade.dev/stockade/internal/api"
+	"stockade.dev/stockade/internal/assess"
+	"stockade.dev/stockade/internal/attack"
+	"stockade.dev/stockade/internal/attest"
 	"stockade.dev/stockade/internal/browse"
+	"stockade.dev/stockade/internal/compliance"
 	"stockade.dev/stockade/internal/exception"
+	"stockade.dev/stockade/internal/exhibit"
 	"stockade.dev/stockade/internal/fleet"
 	"stockade.dev/stockade/internal/fleet/tunnel"
+	"stockade.dev/stockade/internal/intake"
 	"stockade.dev/stockade/internal/leader"
 	"stockade.dev/stockade/internal/live"
 	"stockade.dev/stockade/internal/notify"
 	"stockade.dev/stockade/internal/people"
+	"stockade.dev/stockade/internal/registries"
+	"stockade.dev/stockade/internal/repair"
 	"stockade.dev/stockade/internal/store"
 	"stockade.dev/stockade/internal/task"
 	"stockade.dev/stockade/internal/triage"
+	"stockade.dev/stockade/internal/vitals"
 )
 
 // rooms are what the routes stand on. A zero value makes the routes without answering any: for the document.
@@ -39,8 +50,18 @@ type rooms struct {
 	triage  *triage.Triage
 	book    *exception.Book
 	browse  *browse.Browser
+	attack  *attack.Store
+	attest  *attest.Desk
+	images  *anatomy.Service
 	tasks   *task.Service
 	notify  *notify.Notifier
+	exhibit *exhibit.Room
+	rules   api.RuleBook
+	demo    api.Demonstrator
+
+	registries *registries.Book
+	intake     *intake.Service
+	vitals     *vitals.Service
 }
 
 // Document makes the API's routes without what they stand on: for its description.
@@ -54,22 +75,36 @@ func Document(version string) *api.API {
 func routes(a *api.API, r rooms) {
 	api.Sessions(a, r.people)
 	api.Tokens(a, r.people)
+	api.Preferences(a, r.people)
 	api.People(a, r.people)
 	api.Audit(a, r.db)
 	api.Clusters(a, r.fleet)
+	api.Demo(a, r.fleet, r.demo)
+	api.Summaries(a, r.browse)
 	api.Watches(a, r.db, r.now)
 	api.Exceptions(a, r.book, r.db)
 	api.Notifications(a, r.notify)
 	api.Reports(a, r.notify)
 	api.Overview(a, r.browse)
 	api.Findings(a, r.db, r.browse, r.triage, verifier{r.db, r.tasks})
+	api.Evidence(a, r.browse, r.exhibit)
+	api.Rules(a, r.browse, r.rules)
+	api.Vulnerabilities(a, r.browse, r.tasks)
+	api.Search(a, r.browse, r.tasks, r.rules)
 	api.Assets(a, r.browse)
-	api.Compliance(a, r.browse)
-	api.Images(a, r.tasks, r.version)
+	api.Attack(a, r.attack)
+	api.Compliance(a, r.browse, r.attest, r.version)
+	api.Gaps(a, r.browse)
+	api.Images(a, r.images, r.version)
 	api.Tasks(a, r.tasks)
 	api.Schedules(a, r.tasks)
+	api.TaskPlans(a, r.tasks, r.fleet)
 	api.Uploads(a, r.tasks)
+	api.Projects(a, r.tasks, r.browse, r.triage)
 	api.News(a, r.hub)
+	api.Registries(a, r.registries)
+	api.Advisories(a, api.AdvisoryParts{Tasks: r.tasks, Intake: r.intake, Registries: r.registries, Now: r.now})
+	api.System(a, r.vitals, r.now)
 }
 
 // wire makes the rooms, each from those that it stands on.
@@ -86,8 +121,12 @@ func (s *Server) wire(ctx context.Context) error {
 	if r.tunnels, err = s.openTunnels(); err != nil {
 		return err
 	}
-	r.fleet = fleet.New(s.db, s.keys, fleet.Options{Authority: s.authority, Tunnels: r.tunnels, Server: s.address(), Version: s.o.Version,
-		AllowLocal: s.o.AllowLocalClusters, Log: s.log, Now: s.o.Now})
+	o := fleet.Options{Authority: s.authority, Tunnels: r.tunnels, Server: s.address(), Version: s.o.Version,
+		AllowLocal: s.o.AllowLocalClusters, Log: s.log, Now: s.o.Now}
+	if s.o.Demo.FS != nil {
+		o.Demo = s.demoFolder
+	}
+	r.fleet = fleet.New(s.db, s.keys, o)
 	if err := s.wireFindings(ctx); err != nil {
 		return err
 	}
@@ -117,7 +156,16 @@ func (s *Server) wireFindings(ctx context.Context) error {
 	r.triage.SetExceptions(r.book)
 	r.browse = browse.New(s.db)
 	r.browse.SetClock(s.o.Now)
+	r.attack = attack.NewStore(s.db, s.o.Now)
+	r.browse.SetCatalog(compliance.NewCatalog(s.o.Tasks.Frameworks, s.o.Tasks.Library))
+	r.attest = attest.New(s.db, s.o.Now)
+	if err := s.wireSettings(); err != nil {
+		return err
+	}
 	t := s.o.Tasks
+	if t.Registries != nil {
+		t.Registries(r.registries.Places)
+	}
 	t.DB, t.Hub, t.Log, t.Fleet, t.Now = s.db, r.hub, s.log, r.fleet, s.o.Now
 	t.Ingest = func(ctx context.Context, run triage.Run) (task.Ingest, error) {
 		in, err := r.triage.Ingest(ctx, run)
@@ -127,7 +175,13 @@ func (s *Server) wireFindings(ctx context.Context) error {
 		return in, nil
 	}
 	r.tasks = task.New(t)
-	r.notify, err = notify.New(s.db, r.browse, notify.Options{Keys: s.keys, Owners: owners{r.people}, Allow: s.o.AllowDestinations, PublicURL: s.URL(),
+	r.rules = api.RuleBook{Library: t.Library, Cases: s.o.RuleCases}
+	r.exhibit = exhibit.New(r.fleet, r.uploaded, repair.New(t.Library, analyze.All), s.o.Now)
+	r.images = anatomy.New(s.db, r.browse, r.tasks, s.o.Now)
+	if s.o.Demo.FS != nil {
+		r.demo = demo{s.o.Demo.Name, r.fleet, r.tasks}
+	}
+	r.notify, err = notify.New(s.db, r.browse, notify.Options{Assess: assess.New(r.browse), Keys: s.keys, Owners: owners{r.people}, Allow: s.o.AllowDestinations, PublicURL: s.URL(),
 		Version: s.o.Version, Log: s.log, Now: s.o.Now})
 	return err
 }
@@ -220,13 +274,15 @@ func (s *Server) work(ctx context.Context, failed chan<- error) (stop func(conte
 	all.Go(func() {
 		s.every(ctx, "fleet", time.Minute, s.rooms.fleet.Sweep)
 	})
+	all.Go(func() { s.alive(ctx) })
+	all.Go(func() { s.every(ctx, "advisories", time.Minute, s.rooms.intake.Tick) })
 	if err := s.rooms.tasks.Start(ctx, slices.Contains(s.o.Roles, RoleWorker)); err != nil {
 		cancel()
 		return nil, fmt.Errorf("starting the workers: %w", err)
 	}
 	err = s.holds(RoleScheduler, func() error {
 		all.Go(func() {
-			if err := leader.Run(ctx, s.db, s.log, s.duties()); err != nil {
+			if err := leader.Run(ctx, s.db, s.log, s.duties(), leader.Hooks{Leading: s.leading.Store}); err != nil {
 				failed <- fmt.Errorf("leader: %w", err)
 			}
 		})

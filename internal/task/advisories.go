@@ -119,6 +119,31 @@ func (a *advisories) close() {
 	}
 }
 
+// Advisories tells which advisory database this process uses.
+type Advisories struct {
+	Manifest  database.Manifest
+	Digest    string
+	Signature *database.Signature // nil for an unsigned one
+	Checked   bool                // against the trusted keys
+	Texts     error               // why there are no texts although the database has some
+	Problem   error               // why the one in the folder is not the one that is used
+}
+
+// Advisories describes the database that scans begin with now. Without one the error is nil and the digest "".
+func (s *Service) Advisories() (Advisories, error) {
+	db, err := s.advisories.use()
+	if err != nil || db == nil {
+		return Advisories{}, err
+	}
+	defer db.release()
+	out := Advisories{Manifest: db.db.Info(), Digest: db.digest, Texts: db.db.TextError()}
+	out.Signature, out.Checked = db.db.Signature()
+	s.advisories.mu.Lock()
+	out.Problem = s.advisories.err
+	s.advisories.mu.Unlock()
+	return out, nil
+}
+
 // settingDatabase is the row of settings that tells which database everything was matched with.
 const settingDatabase = "task.database"
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stockade.dev/stockade/internal/analyze"
+	"stockade.dev/stockade/internal/attack"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/fleet"
@@ -73,7 +74,19 @@ func (s *Service) cluster(ctx context.Context, r *running) outcome {
 		return failed(finding.Broken, stored(err))
 	}
 	counting := &counted{Source: from, r: r, parts: t.Parts}
-	summary, err := scan.Run(ctx, cfg, counting, &narrowed{Ingest: in, r: r, parts: t.Parts, refs: spec.Refs, images: spec.Watch})
+	take := &narrowed{Ingest: in, r: r, parts: t.Parts, refs: spec.Refs, images: spec.Watch}
+	if run.Kind == triage.Full {
+		take.surveyed = func(components []finding.Component) error {
+			return s.saveSurvey(ctx, r.item.TargetID, &counting.survey, components)
+		}
+	}
+	var handler finding.AssetHandler = take
+	var seen *attack.Evidence
+	if run.Kind == triage.Full {
+		seen = attack.Listen(take)
+		handler, cfg.Cluster = seen, seen.Cluster
+	}
+	summary, err := scan.Run(ctx, cfg, counting, handler)
 	if err != nil {
 		reason := err.Error()
 		if cause := context.Cause(ctx); cause != nil {
@@ -90,6 +103,11 @@ func (s *Service) cluster(ctx context.Context, r *running) outcome {
 		nodes = -1
 	}
 	s.contact(ctx, r.item, src.Info(), nodes, nil)
+	if seen != nil && seen.Graph() != nil {
+		if err := attack.Save(ctx, s.db, r.item.TargetID, s.now(), seen.Graph()); err != nil {
+			s.log.Warn("saving the attack graph", "cluster", r.item.Name, "error", err) // the one before stays, with its age
+		}
+	}
 	if err := s.touch(ctx, slices.Collect(maps.Keys(look.used))); err != nil {
 		s.log.Warn("noting which inventories are in use", "error", err)
 	}
@@ -156,6 +174,7 @@ type counted struct {
 	r              *running
 	parts          []Part
 	objects, nodes int
+	survey         inventory.CoreSurvey // the nodes of it
 }
 
 func (c *counted) Stream(ctx context.Context, emit func(*inventory.Object) error, notScanned func(finding.NotScanned)) error {
@@ -170,6 +189,7 @@ func (c *counted) Stream(ctx context.Context, emit func(*inventory.Object) error
 	return c.Source.Stream(ctx, func(o *inventory.Object) error {
 		if c.objects++; o.Kind == "Node" {
 			c.nodes++
+			c.survey.AddNode(o)
 		}
 		return emit(o)
 	}, notScanned)
@@ -183,6 +203,8 @@ type narrowed struct {
 	refs  []inventory.Ref // nil is all
 	// images lets pass what is said of images beside: the source brings only those that the refs run.
 	images bool
+	// surveyed takes the core components of a whole scan; nil for others.
+	surveyed func([]finding.Component) error
 }
 
 // Finding implements finding.Handler.
@@ -266,5 +288,10 @@ func (n *narrowed) NotScanned(g finding.NotScanned) error {
 // End implements finding.Handler.
 func (n *narrowed) End(at time.Time, target finding.Target, stats finding.Stats) error {
 	n.r.update(func(p *Progress) { p.Phase, p.Objects = "saving", stats.Objects })
+	if n.surveyed != nil {
+		if err := n.surveyed(target.Components); err != nil {
+			return err
+		}
+	}
 	return n.Ingest.End(at, target, stats)
 }

@@ -133,6 +133,7 @@ func TestDemo(t *testing.T) {
 				}
 			}
 		}
+		surveyed(t, r, id)
 		// A task for some parts gives the same findings of these, and verdicts when compliance is asked for.
 		r.heard.found, r.heard.clauses, r.heard.gaps = nil, nil, nil
 		r.await(r.create(Request{Scope: Scope{Targets: []int64{id}}, Parts: []Part{Permissions, Compliance}}).ID)

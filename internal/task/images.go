@@ -340,8 +340,9 @@ func codeOf(err error) finding.Code {
 
 // sources keeps clusters open for a moment, for the pull secrets of their images.
 type sources struct {
-	fleet  Fleet
-	reader func(examine.PullSecret) ImageReader
+	fleet   Fleet
+	reader  func(examine.PullSecret) ImageReader
+	bundled ImageReader
 
 	mu   sync.Mutex
 	open map[int64]*opened
@@ -351,6 +352,11 @@ type opened struct {
 	once   sync.Once
 	at     time.Time
 	reader ImageReader
+}
+
+// bundler is what a Fleet may offer beside: whether a cluster came with the program.
+type bundler interface {
+	IsBundled(ctx context.Context, target int64) bool
 }
 
 // fresh is how long an opened cluster, and the pull secrets read from it, are used.
@@ -371,6 +377,10 @@ func (c *sources) of(target int64) ImageReader {
 	}
 	c.mu.Unlock()
 	o.once.Do(func() {
+		if f, ok := c.fleet.(bundler); ok && c.bundled != nil && f.IsBundled(context.Background(), target) {
+			o.reader = c.bundled
+			return
+		}
 		o.reader = c.reader(func(ctx context.Context, namespace, name string) ([]byte, error) {
 			src, err := c.fleet.Open(ctx, target)
 			if err != nil {

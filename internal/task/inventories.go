@@ -27,6 +27,8 @@ type inventoryRow struct {
 	ReadAt    store.Time `bun:"read_at"`
 	UsedAt    store.Time `bun:"used_at"`
 	Body      []byte     `bun:"body"`
+
+	facts *factsRow // written with it
 }
 
 // maxInventory bounds an inventory as JSON.
@@ -51,7 +53,8 @@ func (s *Service) pack(sw *inventory.Software, digest string) (*inventoryRow, er
 	z := encoders.Get().(*zstd.Encoder)
 	defer encoders.Put(z)
 	now := store.At(s.now())
-	return &inventoryRow{Digest: digest, Scanner: s.o.Scanner, Reference: sw.Name, Packages: len(sw.Packages), ReadAt: now, UsedAt: now, Body: z.EncodeAll(data, nil)}, nil
+	return &inventoryRow{Digest: digest, Scanner: s.o.Scanner, Reference: sw.Name, Packages: len(sw.Packages), ReadAt: now, UsedAt: now, Body: z.EncodeAll(data, nil),
+		facts: factsOf(sw, digest)}, nil
 }
 
 func unpackInventory(body []byte) (*inventory.Software, error) {
@@ -73,6 +76,11 @@ func unpackInventory(body []byte) (*inventory.Software, error) {
 func (s *Service) saveInventory(ctx context.Context, tx bun.Tx, row *inventoryRow) error {
 	_, err := tx.NewInsert().Model(row).On("CONFLICT (digest) DO UPDATE").
 		Set("scanner = EXCLUDED.scanner, reference = EXCLUDED.reference, packages = EXCLUDED.packages, read_at = EXCLUDED.read_at, used_at = EXCLUDED.used_at, body = EXCLUDED.body").Exec(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.NewInsert().Model(row.facts).On("CONFLICT (digest) DO UPDATE").
+		Set("created_at = EXCLUDED.created_at, size = EXCLUDED.size, os = EXCLUDED.os, layers = EXCLUDED.layers, base_name = EXCLUDED.base_name, base_digest = EXCLUDED.base_digest, chain = EXCLUDED.chain, chains = EXCLUDED.chains").Exec(ctx)
 	return err
 }
 

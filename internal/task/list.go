@@ -30,9 +30,9 @@ func (s *Service) row(ctx context.Context, id int64) (*Task, error) {
 
 // Filter narrows a list of tasks; zero fields do not.
 type Filter struct {
-	Status   Status
-	Origin   string
-	Target   int64
+	Status   []Status
+	Origin   []string
+	Targets  []int64 // a task about one of them
 	Schedule int64
 }
 
@@ -49,17 +49,17 @@ func (s *Service) Tasks(ctx context.Context, v identity.Visible, f Filter, page 
 	if !v.All {
 		q = q.Where("EXISTS (SELECT 1 FROM task_targets x WHERE x.task_id = t.id AND x.target_id IN (?))", in(wholly(v)))
 	}
-	if f.Status != "" {
-		q = q.Where("t.status = ?", f.Status)
+	if len(f.Status) > 0 {
+		q = q.Where("t.status IN (?)", in(f.Status))
 	}
-	if f.Origin != "" {
-		q = q.Where("t.origin = ?", f.Origin)
+	if len(f.Origin) > 0 {
+		q = q.Where("t.origin IN (?)", in(f.Origin))
 	}
 	if f.Schedule != 0 {
 		q = q.Where("t.schedule_id = ?", f.Schedule)
 	}
-	if f.Target != 0 {
-		q = q.Where("EXISTS (SELECT 1 FROM task_targets x WHERE x.task_id = t.id AND x.target_id = ?)", f.Target)
+	if len(f.Targets) > 0 {
+		q = q.Where("EXISTS (SELECT 1 FROM task_targets x WHERE x.task_id = t.id AND x.target_id IN (?))", in(f.Targets))
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, "", err
@@ -118,28 +118,86 @@ func (s *Service) complete(ctx context.Context, v identity.Visible, tasks []*Tas
 		}
 	}
 	var items []Item
-	err = s.db.R.NewRaw("SELECT task_id, target_id, status, progress FROM task_items WHERE task_id IN (?) AND kind IN ('cluster', 'node', 'upload')", in(ids)).Scan(ctx, &items)
+	err = s.db.R.NewRaw("SELECT task_id, target_id, status, progress, started_at, finished_at FROM task_items WHERE task_id IN (?) AND kind IN ('cluster', 'node', 'upload')", in(ids)).Scan(ctx, &items)
+	if err != nil {
+		return err
+	}
 	for i := range items {
 		it := &items[i]
 		if it.read(); !v.Whole(it.TargetID) {
 			continue
 		}
-		total := &by[it.TaskID].Total
-		total.Items++
-		switch it.Status {
-		case Failed:
-			total.Failed++
-			total.Done++
-		case Done, Partial, Canceled:
-			total.Done++
+		by[it.TaskID].Total.add(it)
+	}
+	for _, t := range tasks {
+		if t.Status == Ready || t.Status == Running {
+			t.Total.Remaining = remaining(items, t)
 		}
-		if p := it.Progress; p != nil {
-			total.Images += p.Images
-			total.ImagesOf += p.ImagesOf
-			total.Remaining = max(total.Remaining, p.Remaining)
+	}
+	runs, err := s.runsOf(ctx, ids)
+	for _, r := range runs {
+		if total := &by[r.TaskID].Total; v.Whole(r.TargetID) {
+			total.Added += r.Added + r.Reopened
+			total.Closed += r.Fixed + r.Gone
 		}
 	}
 	return err
+}
+
+// add counts an item.
+func (t *Totals) add(it *Item) {
+	t.Items++
+	switch it.Status {
+	case Done, Partial, Failed, Canceled:
+		t.Done++
+	}
+	switch it.Status {
+	case Partial:
+		t.Partial++
+	case Failed:
+		t.Failed++
+	case Canceled:
+		t.Canceled++
+	}
+	if p := it.Progress; p != nil {
+		t.Objects += p.Objects
+		t.Images += p.Images
+		t.ImagesOf += p.ImagesOf
+		t.Unread += p.Unread
+		t.Findings += p.Findings
+	}
+}
+
+// remaining estimates what is left of a task: of the item that takes longest, and for those that wait, the mean of those that are
+// done, as many side by side as run now. 0 when that is not known.
+func remaining(items []Item, t *Task) int64 {
+	var longest, took int64
+	waiting, running, ended := 0, 0, 0
+	for i := range items {
+		it := &items[i]
+		if it.TaskID != t.ID {
+			continue
+		}
+		switch it.Status {
+		case Ready:
+			waiting++
+		case Running:
+			running++
+			if it.Progress != nil {
+				longest = max(longest, it.Progress.Remaining)
+			}
+		case Done, Partial:
+			ended++
+			took += it.FinishedAt.Sub(it.StartedAt.Time).Milliseconds()
+		}
+	}
+	switch {
+	case waiting == 0:
+		return longest
+	case ended == 0:
+		return 0
+	}
+	return longest + took/int64(ended)*int64(waiting)/int64(max(running, 1))
 }
 
 // ItemFilter narrows a list of items; zero fields do not.
@@ -180,33 +238,23 @@ func (s *Service) Items(ctx context.Context, v identity.Visible, task int64, f I
 		out = out[:page.Size()]
 		next = store.Cursor(out[len(out)-1].ID)
 	}
-	for _, it := range out {
-		it.read()
-	}
-	return out, next, nil
+	return out, next, s.changes(ctx, out)
 }
 
-// RunsImage reports whether v sees something that runs the image of a digest: a target as a whole, or a workload in one of its
-// namespaces.
-func (s *Service) RunsImage(ctx context.Context, v identity.Visible, digest string) (bool, error) {
-	if v.All {
-		return true, nil
+// changes fills in what items changed, and their progress.
+func (s *Service) changes(ctx context.Context, items []*Item) error {
+	var tasks []int64
+	for _, it := range items {
+		if it.read(); it.Kind != kindImage && !slices.Contains(tasks, it.TaskID) {
+			tasks = append(tasks, it.TaskID)
+		}
 	}
-	var rows []struct {
-		TargetID  int64
-		Namespace *string
+	runs, err := s.runsOf(ctx, tasks)
+	for _, it := range items {
+		i := slices.IndexFunc(runs, func(r *ledger.Run) bool { return r.TaskID == it.TaskID && r.TargetID == it.TargetID })
+		if i >= 0 && it.Kind != kindNode {
+			it.Run = runs[i]
+		}
 	}
-	// The digest may be an image's own or that of the index that led to it; assets have either.
-	err := s.db.R.NewRaw(`SELECT DISTINCT a.target_id, u.namespace FROM assets a LEFT JOIN asset_uses u ON u.image_id = a.id
-		WHERE a.kind = ? AND a.gone_at = 0 AND a.digest IN (SELECT m.name FROM inventory_names n JOIN inventory_names m ON m.digest = n.digest WHERE n.name = ?)
-		LIMIT 10000`, ledger.AssetImage, digest).Scan(ctx, &rows)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(rows, func(r struct {
-		TargetID  int64
-		Namespace *string
-	}) bool {
-		return v.Whole(r.TargetID) || r.Namespace != nil && slices.Contains(v.Namespaces[r.TargetID], *r.Namespace)
-	}), nil
+	return err
 }

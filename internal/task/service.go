@@ -59,6 +59,10 @@ type Options struct {
 	// inventories of others are not used.
 	Reader  func(pull examine.PullSecret) ImageReader
 	Scanner string
+	// Bundled reads the images of the cluster that came with the program, of which no registry is asked; may be nil.
+	Bundled ImageReader
+	// Registries is called once, by the server, with what tells readers of images about registries; may be nil.
+	Registries func(examine.Places)
 
 	Library    *rule.Library
 	RuleHash   func(rule string) int64 // of a rule's definition; may be nil
@@ -68,6 +72,7 @@ type Options struct {
 	Release    string                  // of the program, for the documents
 
 	Database     string // folder of the advisory database; "" is none
+	Given        bool   // an operator named the folder
 	TrustedKeys  []ed25519.PublicKey
 	Infer, Owned bool
 
@@ -137,7 +142,7 @@ func New(o Options) *Service {
 	s := &Service{o: o, db: o.DB, hub: o.Hub, log: o.Log, now: o.Now, me: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:6]),
 		running: map[int64]*running{}, waiting: map[int64]*waiter{}, seen: map[int64]beat{}}
 	s.advisories = &advisories{o: &s.o, log: s.log}
-	s.sources = &sources{fleet: o.Fleet, reader: o.Reader, open: map[int64]*opened{}}
+	s.sources = &sources{fleet: o.Fleet, reader: o.Reader, bundled: o.Bundled, open: map[int64]*opened{}}
 	return s
 }
 

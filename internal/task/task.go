@@ -142,11 +142,19 @@ type Target struct {
 // Totals count the items of a task, without its images.
 type Totals struct {
 	Items     int   `json:"items"`
-	Done      int   `json:"done"` // or partial, failed, canceled
-	Failed    int   `json:"failed"`
+	Done      int   `json:"done" doc:"ended: in whole, in part, failed or canceled"`
+	Partial   int   `json:"partial" doc:"of those done: something asked for could not be scanned"`
+	Failed    int   `json:"failed" doc:"of those done"`
+	Canceled  int   `json:"canceled" doc:"of those done"`
+	Objects   int   `json:"objects"`
 	Images    int   `json:"images"`
 	ImagesOf  int   `json:"imagesTotal"`
+	Unread    int   `json:"imagesFailed" doc:"of the images"`
+	Findings  int   `json:"findings" doc:"seen so far"`
 	Remaining int64 `json:"remainingMs" doc:"estimate; 0 when unknown or done"`
+
+	Added  int `json:"added" doc:"findings that are new or came again"`
+	Closed int `json:"closed" doc:"findings that are fixed or gone"`
 }
 
 // read fills in the fields that stand in the row as JSON.
@@ -184,7 +192,8 @@ type Item struct {
 	StartedAt  store.Time `bun:"started_at" json:"startedAt,omitzero" format:"date-time"`
 	FinishedAt store.Time `bun:"finished_at" json:"finishedAt,omitzero" format:"date-time"`
 
-	Progress *Progress `bun:"-" json:"progress,omitempty"`
+	Progress *Progress   `bun:"-" json:"progress,omitempty"`
+	Run      *ledger.Run `bun:"-" json:"run,omitempty" doc:"what it changed; absent until it is done"`
 }
 
 // pool is the pool of workers that does the item.

@@ -184,7 +184,11 @@ func (s *Service) upload(ctx context.Context, r *running) outcome {
 		return failed(finding.Broken, err)
 	}
 	defer func() { _ = root.Close() }()
-	_, err = unpack.Archive(ctx, &parts{ctx: ctx, s: s, item: r.item.ID}, s.o.Uploads, func(name string, data []byte) error { return unpack.Extract(root, name, data) })
+	seen := newJudged()
+	_, err = unpack.Archive(ctx, &parts{ctx: ctx, s: s, item: r.item.ID}, s.o.Uploads, func(name string, data []byte) error {
+		seen.extracted(name)
+		return unpack.Extract(root, name, data)
+	})
 	if err != nil {
 		return failed(finding.Broken, err)
 	}
@@ -200,7 +204,7 @@ func (s *Service) upload(ctx context.Context, r *running) outcome {
 	if err != nil {
 		return failed(finding.Broken, stored(err))
 	}
-	summary, err := scan.Run(ctx, cfg, &files{dir: dir, notes: spec.Notes}, &narrowed{Ingest: in, r: r, parts: Parts})
+	summary, err := scan.Run(ctx, cfg, &files{dir: dir, notes: spec.Notes, seen: seen}, &narrowed{Ingest: &telling{in, seen}, r: r, parts: Parts})
 	if err != nil {
 		in.Abort(err.Error())
 		var f *fault.Error
@@ -210,9 +214,15 @@ func (s *Service) upload(ctx context.Context, r *running) outcome {
 		}
 		return failed(code, err)
 	}
+	keep, err := seen.keep(root, r.item.TargetID, t.ID, store.At(s.now()))
+	if err != nil {
+		return failed(finding.Broken, err)
+	}
 	out := outcome{status: Done, save: func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewRaw("DELETE FROM upload_parts WHERE item_id = ?", r.item.ID).Exec(ctx)
-		return err
+		if _, err := tx.NewRaw("DELETE FROM upload_parts WHERE item_id = ?", r.item.ID).Exec(ctx); err != nil {
+			return err
+		}
+		return keep(ctx, tx)
 	}}
 	if summary.Partial > 0 {
 		out.status, out.err = Partial, fmt.Errorf("%d things could not be scanned: see what was not scanned", summary.Partial)
@@ -220,10 +230,23 @@ func (s *Service) upload(ctx context.Context, r *running) outcome {
 	return out
 }
 
+// telling tells which lines hold credentials, on the way to those who take the findings in.
+type telling struct {
+	Ingest
+	seen *judged
+}
+
+// Finding implements finding.Handler.
+func (t *telling) Finding(f *finding.Finding) error {
+	t.seen.finding(f)
+	return t.Ingest.Finding(f)
+}
+
 // files brings the objects of a folder under names relative to it, and tells what of the upload was left out.
 type files struct {
 	dir   string
 	notes []unpack.Note
+	seen  *judged
 }
 
 func (f *files) Stream(ctx context.Context, emit func(*inventory.Object) error, notScanned func(finding.NotScanned)) error {
@@ -249,9 +272,11 @@ func (f *files) Stream(ctx context.Context, emit func(*inventory.Object) error, 
 	}}
 	err := src.Stream(ctx, func(o *inventory.Object) error {
 		o.Origin.File = short(o.Origin.File)
+		f.seen.object(o)
 		return emit(o)
 	}, func(n finding.NotScanned) {
 		n.Target, n.Reason = short(n.Target), strings.ReplaceAll(short(n.Reason), f.dir, ".")
+		f.seen.problem(n.Target)
 		notScanned(n)
 	})
 	var fe *fault.Error
@@ -261,15 +286,8 @@ func (f *files) Stream(ctx context.Context, emit func(*inventory.Object) error, 
 	return err
 }
 
-// UploadRun is one upload of a project.
-type UploadRun struct {
-	*Item
-	Run *ledger.Run `json:"run,omitempty" doc:"what it changed; absent until it is done"`
-}
-
 // Uploads lists the uploads of a project, the newest first.
-func (s *Service) Uploads(ctx context.Context, target int64, page store.Page) (out []UploadRun, next string, err error) {
-	var items []*Item
+func (s *Service) Uploads(ctx context.Context, target int64, page store.Page) (items []*Item, next string, err error) {
 	q := s.db.R.NewSelect().Model(&items).Where("i.target_id = ? AND i.kind = 'upload'", target).Order("i.id DESC").Limit(int64(page.Size() + 1))
 	if page.After != "" {
 		var id int64
@@ -285,22 +303,5 @@ func (s *Service) Uploads(ctx context.Context, target int64, page store.Page) (o
 		items = items[:page.Size()]
 		next = store.Cursor(items[len(items)-1].ID)
 	}
-	tasks := []int64{0}
-	for _, it := range items {
-		it.read()
-		tasks = append(tasks, it.TaskID)
-		out = append(out, UploadRun{Item: it})
-	}
-	var runs []*ledger.Run
-	if err := s.db.R.NewSelect().Model(&runs).Where("target_id = ? AND task_id IN (?) AND finished_at > 0", target, in(tasks)).Scan(ctx); err != nil {
-		return nil, "", err
-	}
-	for i := range out {
-		for _, run := range runs {
-			if run.TaskID == out[i].TaskID {
-				out[i].Run = run
-			}
-		}
-	}
-	return out, next, nil
+	return items, next, s.changes(ctx, items)
 }

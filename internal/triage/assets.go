@@ -37,7 +37,7 @@ type assets struct {
 
 type asset struct {
 	id                   int64
-	labels               uint64 // hash
+	labels, facts        uint64 // hashes
 	kind                 ledger.AssetKind
 	gone, listed         bool
 	scope                bool // a ref of the run
@@ -48,11 +48,12 @@ type asset struct {
 	name                 string // of images: the reference
 }
 
-// want is an asset that shall be there. Labels nil leaves those that it has.
+// want is an asset that shall be there. Labels and facts nil leave those that it has.
 type want struct {
 	key    assetKey
 	print  [16]byte
 	labels *string
+	facts  *string
 	listed bool // a scan looked at it, or tried to
 	unread bool // it could not be looked into
 }
@@ -82,7 +83,7 @@ func (a *assets) put(key assetKey, x asset) *asset {
 		a.byKey[print], a.byID[x.id] = i, i
 	}
 	p := &a.list[i]
-	p.id, p.kind, p.gone, p.listed, p.labels = x.id, key.kind, x.gone, x.listed, x.labels
+	p.id, p.kind, p.gone, p.listed, p.labels, p.facts = x.id, key.kind, x.gone, x.listed, x.labels, x.facts
 	p.groupKind, p.namespace = a.word(key.groupKind), a.word(key.namespace)
 	if key.kind == ledger.AssetImage {
 		p.name = key.name
@@ -90,15 +91,15 @@ func (a *assets) put(key assetKey, x asset) *asset {
 	return p
 }
 
-const assetColumns = "id, kind, group_kind, namespace, name, digest, gone_at, labels, listed"
+const assetColumns = "id, kind, group_kind, namespace, name, digest, gone_at, labels, facts, listed"
 
 func scanAsset(rows *sql.Rows) (assetKey, asset, error) {
 	var k assetKey
 	var x asset
 	var gone int64
-	var labels string
-	err := rows.Scan(&x.id, &k.kind, &k.groupKind, &k.namespace, &k.name, &k.hash, &gone, &labels, &x.listed)
-	x.gone, x.labels = gone != 0, hashText(labels)
+	var labels, facts string
+	err := rows.Scan(&x.id, &k.kind, &k.groupKind, &k.namespace, &k.name, &k.hash, &gone, &labels, &facts, &x.listed)
+	x.gone, x.labels, x.facts = gone != 0, hashText(labels), hashText(facts)
 	return k, x, err
 }
 
@@ -182,6 +183,10 @@ func (a *assets) add(in *Ingest, x *finding.Asset) error {
 	if x.Kind == "image" || x.Kind == "cluster" || x.Kind == "file" {
 		w.labels = nil
 	}
+	if x.Facts != nil {
+		facts := clean(ledger.JSON(x.Facts))
+		w.facts = &facts
+	}
 	a.spaces[a.word(w.key.namespace)] = true
 	for _, image := range x.Runs {
 		k := assetKey{kind: ledger.AssetImage, name: image.Reference, hash: image.Digest}.cleaned()
@@ -194,7 +199,7 @@ func (a *assets) add(in *Ingest, x *finding.Asset) error {
 	if i, ok := a.byKey[w.print]; ok {
 		p := &a.list[i]
 		p.reported, p.unread = true, p.unread || x.Unread != ""
-		if !p.gone && p.listed && (w.labels == nil || hashText(*w.labels) == p.labels) && (p.kind == key.kind || key.kind == ledger.AssetObject) {
+		if !p.gone && p.listed && same(w.labels, p.labels) && same(w.facts, p.facts) && (p.kind == key.kind || key.kind == ledger.AssetObject) {
 			return nil
 		}
 	}
@@ -205,6 +210,9 @@ func (a *assets) add(in *Ingest, x *finding.Asset) error {
 	}
 	return nil
 }
+
+// same reports whether what is wanted of a text is there already.
+func same(text *string, hash uint64) bool { return text == nil || hashText(*text) == hash }
 
 // flush writes the assets that are new or changed.
 func (a *assets) flush(in *Ingest) error {
@@ -250,7 +258,7 @@ type row struct {
 // the transaction is through.
 func (in *Ingest) ensure(ctx context.Context, tx bun.Tx, list []want) ([]row, error) {
 	var found []row
-	b := bulk{head: "INSERT INTO assets (target_id, kind, group_kind, namespace, name, digest, first_seen, labels, listed) VALUES ", columns: 9,
+	b := bulk{head: "INSERT INTO assets (target_id, kind, group_kind, namespace, name, digest, first_seen, labels, facts, listed) VALUES ", columns: 10,
 		tail: " ON CONFLICT (target_id, kind, group_kind, namespace, name, digest) DO UPDATE SET gone_at = 0, listed = assets.listed OR excluded.listed RETURNING " + assetColumns}
 	done := map[[16]byte]bool{}
 	for _, w := range list {
@@ -271,14 +279,17 @@ func (in *Ingest) ensure(ctx context.Context, tx bun.Tx, list []want) ([]row, er
 			}
 		}
 		if x == nil {
-			labels := ""
+			labels, facts := "", ""
 			if w.labels != nil {
 				labels = *w.labels
 			}
-			b.row(in.r.Target, int(w.key.kind), w.key.groupKind, w.key.namespace, w.key.name, w.key.hash, in.at.UnixMilli(), labels, w.listed)
+			if w.facts != nil {
+				facts = *w.facts
+			}
+			b.row(in.r.Target, int(w.key.kind), w.key.groupKind, w.key.namespace, w.key.name, w.key.hash, in.at.UnixMilli(), labels, facts, w.listed)
 			continue
 		}
-		kind, labels := x.kind, x.labels
+		kind, labels, facts := x.kind, x.labels, x.facts
 		if x.kind == ledger.AssetObject && w.key.kind == ledger.AssetWorkload {
 			kind = ledger.AssetWorkload
 		}
@@ -286,10 +297,13 @@ func (in *Ingest) ensure(ctx context.Context, tx bun.Tx, list []want) ([]row, er
 		if w.labels != nil {
 			set, labels = set.Set("labels = ?", *w.labels), hashText(*w.labels)
 		}
+		if w.facts != nil {
+			set, facts = set.Set("facts = ?", *w.facts), hashText(*w.facts)
+		}
 		if x.kind == ledger.AssetCluster {
 			set = set.Set("name = ?", w.key.name)
 		}
-		if !x.gone && kind == x.kind && labels == x.labels && (x.listed || !w.listed) {
+		if !x.gone && kind == x.kind && labels == x.labels && facts == x.facts && (x.listed || !w.listed) {
 			continue
 		}
 		if _, err := set.Exec(ctx); err != nil {
@@ -297,7 +311,7 @@ func (in *Ingest) ensure(ctx context.Context, tx bun.Tx, list []want) ([]row, er
 		}
 		key := w.key
 		key.kind = kind
-		found = append(found, row{key, asset{id: x.id, labels: labels, listed: x.listed || w.listed}})
+		found = append(found, row{key, asset{id: x.id, labels: labels, facts: facts, listed: x.listed || w.listed}})
 	}
 	err := in.t.exec(ctx, tx, &b, func(rows *sql.Rows) error {
 		k, x, err := scanAsset(rows)

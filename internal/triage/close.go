@@ -107,67 +107,6 @@ func (in *Ingest) replaceGaps(ctx context.Context, tx bun.Tx) error {
 	return in.t.exec(ctx, tx, &b, nil)
 }
 
-// verdict is what the column body of clauses holds.
-type verdict struct {
-	Title        finding.Text `json:"title"`
-	Reason       finding.Text `json:"reason"`
-	Fingerprints []string     `json:"fingerprints,omitempty"`
-}
-
-// maxFingerprints bounds the findings that a clause names; their number is told in full.
-const maxFingerprints = 1000
-
-// replaceClauses writes the verdicts of the frameworks that the run judged, where they changed. A full run takes away those that
-// it did not judge.
-func (in *Ingest) replaceClauses(ctx context.Context, tx bun.Tx, at store.Time) error {
-	if !in.r.whole() || len(in.r.Kinds) > 0 && len(in.clauses) == 0 {
-		return nil
-	}
-	type key struct{ framework, clause string }
-	type value struct {
-		status, body string
-		findings     int
-	}
-	old := map[key]value{}
-	err := query(ctx, tx, func(rows *sql.Rows) error {
-		var k key
-		var v value
-		err := rows.Scan(&k.framework, &k.clause, &v.status, &v.body, &v.findings)
-		old[k] = v
-		return err
-	}, "SELECT framework, clause, status, body, findings FROM clauses WHERE target_id = ?", in.r.Target)
-	if err != nil {
-		return err
-	}
-	judged := map[string]bool{}
-	b := bulk{head: "INSERT INTO clauses (target_id, framework, clause, status, findings, body, updated_at) VALUES ", columns: 7,
-		tail: " ON CONFLICT (target_id, framework, clause) DO UPDATE SET status = excluded.status, findings = excluded.findings, body = excluded.body, updated_at = excluded.updated_at"}
-	done := map[key]bool{}
-	for _, c := range in.clauses {
-		k := key{clean(c.Framework), clean(c.Clause)}
-		if done[k] {
-			continue
-		}
-		done[k], judged[k.framework] = true, true
-		v := value{string(c.Status), ledger.JSON(verdict{c.Title, c.Reason, c.Findings[:min(len(c.Findings), maxFingerprints)]}), len(c.Findings)}
-		if old[k] != v {
-			b.row(in.r.Target, k.framework, k.clause, v.status, v.findings, v.body, at.UnixMilli())
-		}
-	}
-	if err := in.t.exec(ctx, tx, &b, nil); err != nil {
-		return err
-	}
-	for k := range old {
-		if done[k] || !judged[k.framework] && len(in.r.Kinds) > 0 {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM clauses WHERE target_id = ? AND framework = ? AND clause = ?", in.r.Target, k.framework, k.clause); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // broken is what stats holds of a run that broke off.
 type broken struct {
 	Aborted string `json:"aborted"`

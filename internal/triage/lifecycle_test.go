@@ -256,3 +256,50 @@ func TestGapsAndClauses(t *testing.T) {
 		}
 	})
 }
+
+// TestJudged: verdicts keep their place and the time of their change; the last look and the days of change are noted.
+func TestJudged(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		x := setUp(t, db)
+		clause := func(framework, id string, s finding.ClauseStatus, n int) finding.Clause {
+			return finding.Clause{Framework: framework, Clause: id, Status: s, Findings: make([]string, n), Title: finding.Text{EN: "t", ZH: "题"}}
+		}
+		l := shop()
+		l.clauses = []finding.Clause{clause("cis", "10", finding.Fail, 2), clause("cis", "2", finding.Pass, 0), clause("nsa", "a", finding.Manual, 0), clause("nsa", "b", finding.NotApplicable, 0)}
+		x.scan(l)
+		first, day := x.now.UnixMilli(), x.now.Unix()/86400
+		if n := x.number("SELECT count(*) FROM clauses WHERE framework = 'cis' AND (clause = '10' AND ordinal = 1 OR clause = '2' AND ordinal = 2)"); n != 2 {
+			t.Errorf("%d clauses are in their place", n)
+		}
+		if n := x.number("SELECT count(*) FROM judged WHERE framework = 'nsa' AND pass = 0 AND fail = 0 AND manual = 1 AND not_applicable = 1 AND at = ?", first); n != 1 {
+			t.Error("the look is not noted")
+		}
+		x.now = x.now.Add(24 * time.Hour)
+		l.clauses[0] = clause("cis", "10", finding.Fail, 3) // the same verdict by more findings
+		x.scan(l)
+		if n := x.number("SELECT count(*) FROM clauses WHERE findings = 3 AND updated_at = ?", first); n != 1 {
+			t.Error("the verdict is told as new, or its findings are not counted")
+		}
+		if n := x.number("SELECT count(*) FROM judged_days"); n != 2 {
+			t.Errorf("%d days after one without a change", n)
+		}
+		if n := x.number("SELECT count(*) FROM judged WHERE at = ?", x.now.UnixMilli()); n != 2 {
+			t.Errorf("%d frameworks were judged at the last look", n)
+		}
+		x.now = x.now.Add(24 * time.Hour)
+		l.clauses = []finding.Clause{clause("cis", "10", finding.Pass, 0), clause("cis", "2", finding.Pass, 0)}
+		x.scan(l)
+		if n := x.number("SELECT count(*) FROM judged_days WHERE framework = 'cis' AND day = ? AND pass = 2 AND fail = 0", day+2); n != 1 {
+			t.Error("the change is not noted")
+		}
+		if n := x.number("SELECT count(*) FROM judged_days WHERE framework = 'nsa' AND day = ? AND manual = 0", day+2); n != 1 {
+			t.Error("what is not judged any more has no end")
+		}
+		if n := x.number("SELECT count(*) FROM judged"); n != 1 || x.number("SELECT count(*) FROM clauses") != 2 {
+			t.Errorf("%d frameworks are judged", n)
+		}
+		if n := x.number("SELECT count(*) FROM clauses WHERE clause = '10' AND updated_at = ?", x.now.UnixMilli()); n != 1 {
+			t.Error("the new verdict has the time of the old one")
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,19 @@ type Options struct {
 	Force       bool                    // take a database that is older than the one in place
 	Stall       time.Duration           // how long a registry may say nothing: 60 s
 	Progress    func(done, total int64) // bytes of the file on its way; may be nil
+
+	// For a server, which asks by what its administrators say and not by what lies on its machine.
+	Credential func(host string) (username, password string) // in place of docker's; without a user name a token
+	Roots      func(host string) []byte                      // PEM certificates trusted for a host, beside the system's
+	Dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	MaxBytes   int64 // of a layer, and of what it unpacks to
+}
+
+func (o Options) maxFile() int64 {
+	if o.MaxBytes > 0 {
+		return min(o.MaxBytes, maxFile)
+	}
+	return maxFile
 }
 
 func (o Options) stall() time.Duration {

@@ -83,7 +83,7 @@ func pull(ctx context.Context, from oras.ReadOnlyTarget, ref, dir string, o Opti
 			if err != nil {
 				return nil, err
 			}
-			if err := unpack(part, filepath.Join(tmp, name), sizes[i].Size+sizes[i].Size/64+2*maxDocument+4096); err != nil {
+			if err := unpack(part, filepath.Join(tmp, name), min(sizes[i].Size+sizes[i].Size/64+2*maxDocument+4096, o.maxFile())); err != nil {
 				return nil, err
 			}
 		}
@@ -134,8 +134,8 @@ func document(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor
 // download brings a layer into the folder of parts and returns its path. What is there already from a download that was cut is
 // not asked for again when the registry can give ranges.
 func download(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor, parts string, o Options) (string, error) {
-	if desc.Size > maxFile {
-		return "", fmt.Errorf("%s has %d bytes, more than %d", desc.Digest, desc.Size, int64(maxFile))
+	if desc.Size > o.maxFile() {
+		return "", fmt.Errorf("%s has %d bytes, more than %d", desc.Digest, desc.Size, o.maxFile())
 	}
 	if err := os.MkdirAll(parts, 0o755); err != nil {
 		return "", err

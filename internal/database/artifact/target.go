@@ -2,6 +2,8 @@ package artifact
 
 import (
 	"archive/tar"
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -137,33 +139,68 @@ func repository(ref string, o Options) (*remote.Repository, string, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = time.Minute
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: o.Insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // only when asked for
-	if o.CA != "" {
-		pem, err := os.ReadFile(o.CA)
-		if err != nil {
-			return nil, "", err
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, "", fmt.Errorf("%s: no certificate in PEM", o.CA)
-		}
-		transport.TLSClientConfig.RootCAs = pool
+	if transport.TLSClientConfig.RootCAs, err = o.roots(repo.Reference.Host()); err != nil {
+		return nil, "", err
+	}
+	if o.Dial != nil {
+		transport.DialContext, transport.Proxy = o.Dial, nil
 	}
 	client := &auth.Client{Client: &http.Client{Transport: retry.NewTransport(transport)}, Cache: auth.NewCache()}
 	client.SetUserAgent("stockade")
-	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
-	if err != nil {
-		return nil, "", fmt.Errorf("reading the registry credentials: %w", err)
+	if client.Credential, err = o.credential(); err != nil {
+		return nil, "", err
 	}
-	client.Credential = credentials.Credential(store)
 	repo.Client, repo.PlainHTTP = client, o.PlainHTTP
 	tag := repo.Reference.Reference
 	if tag == "" {
 		tag = defaultTag
 	}
 	return repo, tag, nil
+}
+
+// roots are the certificate authorities to trust for a host; nil for the system's.
+func (o Options) roots(host string) (*x509.CertPool, error) {
+	var pem []byte
+	if o.CA != "" {
+		var err error
+		if pem, err = os.ReadFile(o.CA); err != nil {
+			return nil, err
+		}
+	}
+	if o.Roots != nil {
+		pem = append(append(pem, '\n'), o.Roots(host)...)
+	}
+	if len(bytes.TrimSpace(pem)) == 0 {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in PEM", cmp.Or(o.CA, host))
+	}
+	return pool, nil
+}
+
+func (o Options) credential() (auth.CredentialFunc, error) {
+	if o.Credential == nil {
+		store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("reading the registry credentials: %w", err)
+		}
+		return credentials.Credential(store), nil
+	}
+	return func(_ context.Context, host string) (auth.Credential, error) {
+		switch user, password := o.Credential(host); {
+		case password == "":
+			return auth.EmptyCredential, nil
+		case user == "":
+			return auth.Credential{AccessToken: password}, nil
+		default:
+			return auth.Credential{Username: user, Password: password}, nil
+		}
+	}, nil
 }
 
 // writeTar packs a folder into a tar file, which appears when it is complete.

@@ -226,6 +226,9 @@ func (a *Authority) PEM() []byte {
 	return out
 }
 
+// Certificate is the one of the authority that signs.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
 // Pin is the SHA-256 of the authority's public key, hexadecimal: what --ca-pin of the connector takes.
 func (a *Authority) Pin() string { return PinOf(a.cert) }
 

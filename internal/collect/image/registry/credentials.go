@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// credentials lists whom to try to be at a repository: pull secrets (longest match first), the user's docker configuration,
-// nobody. A pull secret that cannot be read is an error of its own only when nothing else lets us in, so it is not one here
+// credentials lists whom to try to be at a repository: pull secrets (longest match first), what is known of the registry, the user's
+// docker configuration, nobody. A pull secret that cannot be read is an error of its own only when nothing else lets us in, so it is not one here
 // unless it is the only thing given.
 func credentials(ctx context.Context, repo name.Repository, o Options) ([]authn.Authenticator, error) {
 	var out []authn.Authenticator
@@ -32,6 +32,11 @@ func credentials(ctx context.Context, repo name.Repository, o Options) ([]authn.
 	slices.SortStableFunc(found, func(a, b match) int { return len(b.key) - len(a.key) })
 	for _, m := range found {
 		out = append(out, authn.FromConfig(m.auth))
+	}
+	for _, p := range o.Places {
+		if auth := p.auth(); auth != nil && p.Address == repo.RegistryStr() {
+			out = append(out, auth)
+		}
 	}
 	if !o.NoKeychain {
 		auth, err := authn.Resolve(ctx, authn.DefaultKeychain, repo)

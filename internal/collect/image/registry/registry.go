@@ -31,6 +31,7 @@ type Options struct {
 	Mirrors     map[string][]string // registry host -> hosts to ask first, in order
 	Insecure    []string            // hosts that may be asked by plain HTTP, or with a certificate that nobody signed
 	CA          []byte              // PEM certificates trusted beside the system's
+	Places      []Place             // what is known of single registries
 	UserAgent   string              // "" is "stockade"
 	Platform    string              // "linux/arm64/v8"; "" is linux with the architecture of this program
 	Rate        float64             // requests a second to one host; 0 is 20
@@ -66,7 +67,7 @@ func Open(ctx context.Context, ref string, o Options) (*source.Image, error) {
 	}
 	origin := parsed.Context().RegistryStr()
 	var failed []error
-	for _, host := range append(slices.Clone(o.Mirrors[origin]), origin) {
+	for _, host := range append(o.mirrors(origin), origin) {
 		img, err := openAt(ctx, ref, parsed, host, o)
 		if err == nil {
 			return img, nil
@@ -81,6 +82,7 @@ func Open(ctx context.Context, ref string, o Options) (*source.Image, error) {
 
 // openAt opens the image at one host, with each credential that may be meant for it until one is let in.
 func openAt(ctx context.Context, ref string, parsed name.Reference, host string, o Options) (*source.Image, error) {
+	o = o.at(host)
 	var opts []name.Option
 	if slices.Contains(o.Insecure, host) {
 		opts = append(opts, name.Insecure)

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Clients holds one transport a host: connections and rates are shared by all images of a run. Options are those of the
-// first image of a host.
+// Clients holds one transport a host, and one more when what is trusted there changes: connections and rates are shared by all images
+// of a run. Other options are those of the first image of a host.
 type Clients struct {
 	mu    sync.Mutex
 	hosts map[string]http.RoundTripper
@@ -30,7 +30,8 @@ func NewClients() *Clients { return &Clients{hosts: map[string]http.RoundTripper
 func (c *Clients) base(host string, o Options) (http.RoundTripper, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if rt := c.hosts[host]; rt != nil {
+	key := o.client(host)
+	if rt := c.hosts[key]; rt != nil {
 		return rt, nil
 	}
 	insecure := slices.Contains(o.Insecure, host)
@@ -70,7 +71,7 @@ func (c *Clients) base(host string, o Options) (http.RoundTripper, error) {
 	if p.agent == "" {
 		p.agent = "stockade"
 	}
-	c.hosts[host] = p
+	c.hosts[key] = p
 	return p, nil
 }
 

@@ -1,0 +1,32 @@
+import react from '@vitejs/plugin-react'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import type { Plugin } from 'vite'
+import { defineConfig } from 'vitest/config'
+
+// compressed writes name.gz beside what the server sends often, so that it never compresses a file twice.
+function compressed(): Plugin {
+  let folder = ''
+  return {
+    name: 'compressed',
+    apply: 'build',
+    configResolved: (config) => {
+      folder = config.build.outDir
+    },
+    closeBundle: () => {
+      const assets = join(folder, 'assets')
+      for (const name of readdirSync(assets)) {
+        const file = join(assets, name)
+        const body = readFileSync(file)
+        if (/\.(js|css)$/.test(name) && body.length > 1024) writeFileSync(file + '.gz', gzipSync(body, { level: 9 }))
+      }
+    },
+  }
+}
+
+export default defineConfig({
+  plugins: [react(), compressed()],
+  build: { outDir: 'dist/app', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900, reportCompressedSize: false },
+  test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'], setupFiles: ['src/text/forTests.ts'] },
+})
