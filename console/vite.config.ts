@@ -14,7 +14,7 @@ function compressed(): Plugin {
     configResolved: (config) => {
       folder = config.build.outDir
     },
-    closeBundle: () => {
+    writeBundle: () => {
       const assets = join(folder, 'assets')
       for (const name of readdirSync(assets)) {
         const file = join(assets, name)

@@ -16,7 +16,7 @@ const kubeconfig = (server: string) => `apiVersion: v1
 kind: Config
 current-context: it
 contexts: [{name: it, context: {cluster: it, user: it}}]
-clusters: [{name: it, cluster: {server: "${server}", insecure-skip-tls-verify: true}}]
+clusters: [{name: it, cluster: {server: "${server}"}}]
 users: [{name: it, user: {token: not-a-token}}]
 `
 
@@ -25,12 +25,17 @@ async function first(kind: string): Promise<string> {
   return items[0]!.id
 }
 
+// still waits until nothing moves: a dialog that comes in has not its colours yet.
+async function still(page: Page) {
+  await expect.poll(() => page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running').length), { timeout: 10_000 }).toBe(0)
+}
+
 async function dialogOf(page: Page) {
   await page.goto('/assets/clusters')
   await settled(page)
   await page.getByRole('button', { name: 'Add a cluster' }).click()
   const dialog = page.getByRole('dialog')
-  await dialog.getByRole('radio', { name: 'Kubeconfig' }).waitFor()
+  await dialog.getByRole('button', { name: 'Check' }).waitFor()
   return dialog
 }
 
@@ -79,12 +84,12 @@ test('a connector gets a one-time token and waits; the cluster is renamed, and r
   await page.getByRole('tab', { name: 'Connector' }).click()
   await page.waitForURL(/tab=connector/)
   await page.getByText('No connector has enrolled.').waitFor()
-  await page.getByRole('button', { name: 'Actions on north' }).click()
+  await page.getByRole('button', { name: 'More' }).click()
   await page.getByRole('menuitem', { name: 'Rename' }).click()
   await page.getByRole('dialog').getByLabel('Name').fill('far north')
   await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click()
   await page.getByRole('heading', { level: 1, name: 'far north' }).waitFor()
-  await page.getByRole('button', { name: 'Actions on far north' }).click()
+  await page.getByRole('button', { name: 'More' }).click()
   await page.getByRole('menuitem', { name: 'Remove' }).click()
   const remove = page.getByRole('dialog')
   expect(await remove.getByRole('button', { name: 'Remove' }).isDisabled()).toBe(true)
@@ -124,7 +129,7 @@ test('an auditor sees no actions, and the API refuses them', async () => {
   for (const path of ['/assets/clusters?add=kubeconfig', '/clusters/1']) {
     await page.goto(path)
     await settled(page)
-    expect(await page.getByRole('button', { name: /Add a cluster|Scan now|Actions on/ }).count()).toBe(0)
+    expect(await page.getByRole('button', { name: /Add a cluster|Scan now|Actions on|More/ }).count()).toBe(0)
     expect(await page.getByRole('dialog').count()).toBe(0)
   }
   const api = await world.api('audrey')
@@ -133,29 +138,31 @@ test('an auditor sees no actions, and the API refuses them', async () => {
   world.clean()
 })
 
-test.each(['en', 'zh'] as const)('axe finds nothing serious, and 390 pixels are enough: %s', async (lang) => {
+test.each([
+  { lang: 'en', width: 1280, dark: false },
+  { lang: 'zh', width: 390, dark: true },
+] as const)('axe finds nothing serious, and the page fits: $lang, $width pixels', async (look) => {
   const [workload, node, namespace] = [await first('workload'), await first('node'), await first('namespace')]
-  for (const look of [{ width: 1280 }, { width: 390, dark: true }]) {
-    const page = await world.page('root-of-all', { lang, ...look })
-    for (const path of [
-      '/assets/clusters',
-      '/assets/clusters?add=kubeconfig',
-      '/clusters/1',
-      '/clusters/1?tab=gaps',
-      '/clusters/1?tab=scans',
-      '/assets/namespaces',
-      `/assets/namespaces/${namespace}`,
-      '/assets/workloads',
-      `/assets/workloads/${workload}`,
-      '/assets/nodes',
-      `/assets/nodes/${node}`,
-      '/gaps?code=skipped',
-    ]) {
-      await page.goto(path)
-      await settled(page)
-      await fits(page)
-      await accessible(page)
-    }
+  const page = await world.page('root-of-all', look)
+  for (const path of [
+    '/assets/clusters',
+    '/assets/clusters?add=kubeconfig',
+    '/clusters/1',
+    '/clusters/1?tab=gaps',
+    '/clusters/1?tab=scans',
+    '/assets/namespaces',
+    `/assets/namespaces/${namespace}`,
+    '/assets/workloads',
+    `/assets/workloads/${workload}`,
+    '/assets/nodes',
+    `/assets/nodes/${node}`,
+    '/gaps?code=skipped',
+  ]) {
+    await page.goto(path)
+    await settled(page)
+    await still(page)
+    await fits(page)
+    await accessible(page)
   }
   world.clean()
-})
+}, 240_000)

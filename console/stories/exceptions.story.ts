@@ -26,7 +26,7 @@ test('an exception is asked for with its effect, refused to its asker and approv
   await dialog.getByText(/Accepts \d+ active findings now/).waitFor()
   await dialog.getByRole('radio', { name: 'Only this finding' }).check()
   await dialog.getByText('Accepts 1 active finding now').waitFor()
-  await dialog.getByLabel('Days').fill('14')
+  await dialog.getByRole('spinbutton', { name: 'Days' }).fill('14')
   await dialog.getByLabel('Reason').fill('the node agent needs it; replaced next month')
   await dialog.getByRole('button', { name: 'Ask', exact: true }).click()
   await asker.getByText('The exception was asked for').waitFor()

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 import { accessible, fits, settled, shot, World } from './harness'
 
@@ -13,6 +13,7 @@ beforeAll(async () => {
   world = await World.start()
   await world.setUp()
 })
+afterEach(() => world?.clean())
 afterAll(() => world?.stop())
 
 // drop drops files on the page as a browser does.

@@ -41,7 +41,7 @@ test('the list follows its filters, and its address gives the same list', async 
   await page.goto('/images?severity=critical&fixable=true')
   await settled(page)
   await page.getByRole('link', { name: checkout.name }).click()
-  await page.waitForURL(/\/images\/sha256:/)
+  await page.waitForURL(/\/images\/sha256(:|%3A)/)
   await page.getByRole('heading', { level: 1, name: checkout.name }).waitFor()
   await page.goBack()
   await page.waitForURL(/severity=critical&fixable=true/)
@@ -124,14 +124,13 @@ test('core components are told with the reason where one cannot be scanned', asy
   await page.getByRole('table', { name: 'Core components: Nodes' }).getByText('containerd').first().waitFor()
   await page.getByRole('heading', { name: 'Not found in this cluster' }).waitFor()
   await table.getByRole('link', { name: /coredns\/coredns/ }).click()
-  await page.waitForURL(/\/images\/sha256:/)
+  await page.waitForURL(/\/images\/sha256(:|%3A)/)
   world.clean()
 })
 
 test.each([
   { lang: 'en', width: 1280, dark: false },
-  { lang: 'zh', width: 1280, dark: true },
-  { lang: 'en', width: 390, dark: false },
+  { lang: 'zh', width: 390, dark: true },
 ] as const)('every page is accessible and fits: $lang $width', async (look) => {
   const page = await world.page('root-of-all', look)
   const pages = {

@@ -42,7 +42,7 @@ async function held(links: { href: string; text: string }[]): Promise<number> {
 
 const numbersOf = () =>
   [...document.querySelectorAll<HTMLAnchorElement>('main td a, main dd a, main li > a')]
-    .map((a) => ({ href: a.getAttribute('href') ?? '', text: (a.getAttribute('aria-label')?.match(/: ([\d,]+)$/)?.[1] ?? a.textContent ?? '').trim() }))
+    .map((a) => ({ href: a.getAttribute('href') ?? '', text: ((a.closest('ol') ? a.nextElementSibling?.textContent : a.getAttribute('aria-label')?.match(/: ([\d,]+)$/)?.[1]) ?? a.textContent ?? '').trim() }))
     .filter((a) => /\d/.test(a.text))
 
 test('an empty installation says what to do first, and the demo is one click', async () => {

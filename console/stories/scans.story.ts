@@ -1,13 +1,15 @@
 // Scans: a new scan through the dialog, its progress, canceling and trying again, a schedule.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createServer } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 import { accessible, fits, settled, World } from './harness'
 
 let world: World
 
 beforeAll(async () => {
-  world = await World.start({ demo: true })
+  world = await World.start({ demo: true, args: ['--allow-local-clusters'] })
 })
+afterEach(() => world?.clean())
 afterAll(() => world?.stop())
 
 describe('scans', () => {
@@ -73,6 +75,39 @@ describe('scans', () => {
     await page.getByRole('button', { name: 'Try again what failed' }).click()
     await page.getByText('nothing of the task failed that could be tried again').waitFor()
     await accessible(page)
+  })
+
+  test('a task that runs is canceled, after a question', async () => {
+    // An API server that takes connections and says nothing, once it is registered.
+    let silent = false
+    const mute = createServer((socket) => (silent ? socket.on('error', () => undefined) : socket.destroy())).listen(0, '127.0.0.1')
+    await new Promise((done) => mute.once('listening', done))
+    const { port } = mute.address() as { port: number }
+    const kubeconfig = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'c',
+      clusters: [{ name: 'c', cluster: { server: `https://127.0.0.1:${port}` } }],
+      users: [{ name: 'u', user: { token: 'x' } }],
+      contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+    })
+    try {
+      const api = await world.api()
+      const cluster = await api.post('/api/v1/clusters', { data: { name: 'mute', kind: 'kubeconfig', kubeconfig, unchecked: true } })
+      expect(cluster.status(), await cluster.text()).toBe(201)
+      silent = true
+      const made = await api.post('/api/v1/tasks', { data: { clusterIds: [((await cluster.json()) as { id: string }).id], name: 'Endless' } })
+      const page = await world.page()
+      await page.goto(`/tasks/${((await made.json()) as { id: string }).id}`)
+      await page.getByText('Connecting').first().waitFor()
+      await page.getByRole('button', { name: 'Cancel the task' }).click()
+      await page.getByRole('button', { name: 'Let it run' }).waitFor()
+      await page.getByRole('dialog').getByRole('button', { name: 'Cancel the task' }).click()
+      await page.getByText('Canceled', { exact: true }).first().waitFor() // told by an event, without reloading
+      await page.getByRole('button', { name: 'Try again what failed' }).waitFor()
+    } finally {
+      mute.close()
+    }
   })
 
   test('a schedule is added, changed, run and removed', async () => {

@@ -181,13 +181,12 @@ func attackPaths(ctx context.Context, s *attack.Store, in attackAsk) (*AttackBod
 	var all []ranked
 	for i := range graphs {
 		g := &graphs[i]
-		q := attack.Question{Target: strconv.FormatInt(g.TargetID, 10), Namespace: in.namespaces, Assume: in.assume,
-			Handled: func(f string) bool { return g.Handled[f] }}
+		q := attack.Question{Namespace: in.namespaces, Assume: in.assume}
 		if !visible.Whole(g.TargetID) {
 			own := visible.Namespaces[g.TargetID]
 			q.Sees = func(ns string) bool { return slices.Contains(own, ns) }
 		}
-		answer := g.Graph.Rank(q)
+		answer := s.Rank(g, q)
 		w.graph(g, answer, q.Sees == nil)
 		for j := range answer.Paths {
 			if in.only == "" || answer.Paths[j].ID == in.only {

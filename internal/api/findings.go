@@ -52,13 +52,14 @@ type FindingFilter struct {
 	FirstUntil   time.Time `query:"firstUntil" doc:"first seen before this time"`
 	ChangedSince time.Time `query:"changedSince" doc:"whose status changed at this time and later"`
 	Priority     int       `query:"priority" minimum:"0" maximum:"100" doc:"at least"`
+	Fingerprint  string    `query:"fingerprint" pattern:"^[0-9a-f]{32}$" doc:"of one finding; needs target"`
 	Q            string    `query:"q" maxLength:"1000" doc:"words, each the beginning of a word in the rule, title, package, resource, namespace or image"`
 }
 
 func (in FindingFilter) filter() (browse.Filter, error) {
 	f := browse.Filter{Targets: in.Target, Namespaces: in.Namespace, WithImages: in.WithImages, Rule: in.Rule, CVE: in.CVE, Package: in.Package, Image: in.Image, Digest: in.Digest,
 		Asset: in.Asset, Node: in.Node, Workload: in.Workload, KEV: yesNo(in.KEV), Fixable: yesNo(in.Fixable), Assignee: in.Assignee, Exception: in.Exception,
-		Framework: in.Framework, Clause: in.Clause, FirstSince: in.FirstSince, FirstUntil: in.FirstUntil, Changed: in.ChangedSince, Priority: in.Priority, Q: in.Q}
+		Framework: in.Framework, Clause: in.Clause, FirstSince: in.FirstSince, FirstUntil: in.FirstUntil, Changed: in.ChangedSince, Priority: in.Priority, Fingerprint: in.Fingerprint, Q: in.Q}
 	return f, errors.Join(parseAll(&f.Kinds, in.Kind), parseAll(&f.Severities, in.Severity), parseAll(&f.Statuses, in.Status))
 }
 

@@ -109,23 +109,25 @@ func (v *view) candidates(paths []Path) [][]int32 {
 
 // removed tells which edges some changes end.
 func (v *view) removed(changes []int32) func(edge int32) bool {
-	done := map[int32]bool{}
-	for _, c := range changes {
-		done[c] = true
-	}
-	memo := make([]int8, len(v.g.Edges))
-	return func(edge int32) bool {
-		if memo[edge] == 0 {
-			memo[edge] = 1
-			for _, c := range v.g.Edges[edge].Cuts {
-				if !slices.ContainsFunc(c, func(x int32) bool { return !done[x] }) {
-					memo[edge] = 2
-					break
+	if v.byChange == nil {
+		v.byChange = map[int32][]int32{}
+		for i := range v.g.Edges {
+			for _, c := range v.g.Edges[i].Cuts {
+				for _, x := range c {
+					v.byChange[x] = append(v.byChange[x], int32(i))
 				}
 			}
 		}
-		return memo[edge] == 2
 	}
+	gone := make([]bool, len(v.g.Edges))
+	for _, x := range changes {
+		for _, i := range v.byChange[x] {
+			gone[i] = gone[i] || slices.ContainsFunc(v.g.Edges[i].Cuts, func(c []int32) bool {
+				return !slices.ContainsFunc(c, func(y int32) bool { return !slices.Contains(changes, y) })
+			})
+		}
+	}
+	return func(edge int32) bool { return gone[edge] }
 }
 
 // ended lists the paths of which nothing is left after some changes.

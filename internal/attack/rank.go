@@ -60,13 +60,14 @@ type view struct {
 	ease    map[int32]float64
 	handled int
 	dropped int
+
+	byChange map[int32][]int32 // edges that a change has a part in
 }
 
 type mask [maxGoals / 64]uint64
 
 func (m *mask) set(i int)      { m[i/64] |= 1 << (i % 64) }
 func (m *mask) has(i int) bool { return m[i/64]&(1<<(i%64)) != 0 }
-func (m *mask) empty() bool    { return *m == mask{} }
 
 // join adds o and reports whether that changed anything.
 func (m *mask) join(o *mask) bool {
@@ -195,24 +196,29 @@ func (v *view) entrance(hole int32, removed func(edge int32) bool) ([]int32, flo
 	return best, ease
 }
 
-// reachable tells of every state which goals can be reached from it, once removed edges are gone.
+// reachable tells of every state which goals can be reached from it, once removed edges are gone. States wait in a line, each
+// once, so that goals travel together.
 func (v *view) reachable(removed func(edge int32) bool) []mask {
 	m := make([]mask, len(v.g.Nodes))
-	var work []int32
+	waits := make([]bool, len(v.g.Nodes))
+	line := make([]int32, 0, len(v.goals))
 	for i, n := range v.goals {
 		m[n].set(i)
-		work = append(work, n)
+		waits[n] = true
+		line = append(line, n)
 	}
-	for len(work) > 0 {
-		n := work[len(work)-1]
-		work = work[:len(work)-1]
+	for len(line) > 0 {
+		n := line[0]
+		line = line[1:]
+		waits[n] = false
 		for _, i := range v.in[n] {
 			if v.dead[i] || removed != nil && removed(i) {
 				continue
 			}
 			from := v.g.Edges[i].From
-			if m[from].join(&m[n]) {
-				work = append(work, from)
+			if m[from].join(&m[n]) && !waits[from] {
+				waits[from] = true
+				line = append(line, from)
 			}
 		}
 	}

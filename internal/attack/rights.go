@@ -164,76 +164,94 @@ func (b *builder) rights(s access.Subject, at int32) {
 	if sa := b.c.ServiceAccounts[s.Namespace+"/"+s.Name]; s.Kind == "ServiceAccount" && sa != nil {
 		b.cloudIdentity(sa, at)
 	}
-	if grants := within(b.access.Has(s, access.Admin), ""); len(grants) > 0 {
-		b.right(at, b.admin(), 1, say("may do everything", "可执行任何操作"), grants, "admin")
+	if h := b.held(s, access.Admin); len(h.everywhere) > 0 {
+		b.right(at, b.admin(), 1, say("may do everything", "可执行任何操作"), h.everywhere, "admin")
 		return
 	}
+	known := map[access.Capability]*holding{}
 	for i := range leaps {
 		l := &leaps[i]
-		for _, scope := range b.scopes(s, l) {
-			grants, groups := b.grants(s, l, scope)
-			b.leap(at, l, scope, grants, groups)
+		var has []*holding
+		for _, c := range l.needs {
+			if known[c] == nil {
+				known[c] = b.held(s, c)
+			}
+			has = append(has, known[c])
+		}
+		for _, scope := range b.scopes(l, has) {
+			var grants []access.Grant
+			var cuts [][]int32
+			for _, h := range has {
+				list := h.at(scope)
+				grants = append(grants, list...)
+				if cut := b.unbind(list); cut != nil {
+					cuts = append(cuts, cut)
+				}
+			}
+			b.leap(at, l, scope, grants, cuts)
 		}
 	}
-	b.namedSecrets(s, at)
+	b.namedSecrets(known[access.ReadSecrets], at)
 	b.shortest(s, at, first)
 }
 
-// within keeps the grants without resourceNames that hold in a namespace.
-func within(list []access.Grant, namespace string) []access.Grant {
-	var out []access.Grant
-	for _, g := range list {
-		if len(g.Names) == 0 && (g.Namespace == "" || g.Namespace == namespace) {
-			out = append(out, g)
+// holding is the grants of one capability that a subject has: without names, by where they hold, and those limited to names.
+type holding struct {
+	everywhere []access.Grant
+	in         map[string][]access.Grant
+	spaces     []string // of in, in order
+	named      []access.Grant
+}
+
+// held sorts the grants of a capability: identities may have a hundred thousand.
+func (b *builder) held(s access.Subject, c access.Capability) *holding {
+	h := &holding{in: map[string][]access.Grant{}}
+	for _, g := range b.access.Has(s, c) {
+		switch {
+		case len(g.Names) > 0:
+			h.named = append(h.named, g)
+		case g.Namespace == "":
+			h.everywhere = append(h.everywhere, g)
+		default:
+			if h.in[g.Namespace] == nil {
+				h.spaces = append(h.spaces, g.Namespace)
+			}
+			h.in[g.Namespace] = append(h.in[g.Namespace], g)
 		}
 	}
-	return out
+	slices.Sort(h.spaces)
+	return h
+}
+
+// at lists the grants that count in a scope.
+func (h *holding) at(scope string) []access.Grant {
+	return slices.Concat(h.everywhere, h.in[scope])
 }
 
 // scopes lists where a subject holds all that a leap needs: "" for everywhere.
-func (b *builder) scopes(s access.Subject, l *leap) []string {
-	per := make([][]access.Grant, len(l.needs))
-	everywhere := true
-	var candidates []string
-	for i, c := range l.needs {
-		per[i] = b.access.Has(s, c)
-		everywhere = everywhere && len(within(per[i], "")) > 0
-		for _, g := range per[i] {
-			if len(g.Names) == 0 && g.Namespace != "" && !slices.Contains(candidates, g.Namespace) {
-				candidates = append(candidates, g.Namespace)
-			}
-		}
-	}
-	if everywhere {
+func (b *builder) scopes(l *leap, has []*holding) []string {
+	if !slices.ContainsFunc(has, func(h *holding) bool { return len(h.everywhere) == 0 }) {
 		return []string{""}
 	}
 	if !l.local {
 		return nil
 	}
 	var out []string
-	slices.Sort(candidates)
-	for _, ns := range candidates {
-		if !slices.ContainsFunc(per, func(list []access.Grant) bool { return len(within(list, ns)) == 0 }) {
-			out = append(out, ns)
+	seen := map[string]bool{}
+	for _, h := range has {
+		for _, ns := range h.spaces {
+			if !seen[ns] && !slices.ContainsFunc(has, func(o *holding) bool { return len(o.everywhere) == 0 && len(o.in[ns]) == 0 }) {
+				out = append(out, ns)
+			}
+			seen[ns] = true
 		}
 	}
+	slices.Sort(out)
 	if len(out) > maxScopes {
 		b.cut["scopes"] += len(out) - maxScopes
 		out = out[:maxScopes]
 	}
 	return out
-}
-
-// grants returns the reasons for a leap in a scope, and the bindings whose removal ends it: one group for each need.
-func (b *builder) grants(s access.Subject, l *leap, scope string) (all []access.Grant, cuts [][]int32) {
-	for _, c := range l.needs {
-		list := within(b.access.Has(s, c), scope)
-		all = append(all, list...)
-		if cut := b.unbind(list); cut != nil {
-			cuts = append(cuts, cut)
-		}
-	}
-	return all, cuts
 }
 
 // unbind is the removal of every binding of some grants; nil when one cannot be removed.
@@ -407,12 +425,11 @@ func (b *builder) secretsIn(scope string) int32 {
 }
 
 // namedSecrets adds single Secrets that rights name.
-func (b *builder) namedSecrets(s access.Subject, at int32) {
+func (b *builder) namedSecrets(h *holding, at int32) {
 	type secret struct{ namespace, name string }
 	by, order := map[secret][]access.Grant{}, []secret{}
-	all := b.access.Has(s, access.ReadSecrets)
-	for _, g := range all {
-		if g.Namespace == "" || len(g.Names) == 0 || len(within(all, g.Namespace)) > 0 {
+	for _, g := range h.named {
+		if g.Namespace == "" || len(h.everywhere) > 0 || len(h.in[g.Namespace]) > 0 {
 			continue
 		}
 		for _, name := range g.Names {

@@ -2,14 +2,15 @@ package attack
 
 import (
 	"bytes"
-	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,8 @@ const (
 	maxKnown   = 20_000 // findings whose handling is looked up for a graph
 	kept       = 12     // graphs in memory
 	chunk      = 500
+
+	keptAnswers = 4 // for each graph in memory
 )
 
 // Save replaces the graph of a target.
@@ -70,8 +73,9 @@ type Store struct {
 }
 
 type cached struct {
-	at store.Time
-	g  *Graph
+	at      store.Time
+	g       *Graph
+	answers map[string]*Answer // to questions about the whole of it
 }
 
 // NewStore makes a Store.
@@ -201,12 +205,44 @@ func (s *Store) graph(ctx context.Context, target int64, at store.Time) (*Graph,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used = append(slices.DeleteFunc(s.used, func(t int64) bool { return t == target }), target)
-	s.cache[target] = cached{row.BuiltAt, g}
+	s.cache[target] = cached{row.BuiltAt, g, map[string]*Answer{}}
 	if len(s.used) > kept {
 		delete(s.cache, s.used[0])
 		s.used = s.used[1:]
 	}
 	return g, nil
+}
+
+// Rank is Graph.Rank of a saved graph with the findings that are handled now. Answers about the whole graph are kept as long as
+// nothing has changed; they must not be written to.
+func (s *Store) Rank(g *Saved, q Question) *Answer {
+	q.Target = strconv.FormatInt(g.TargetID, 10)
+	q.Handled = func(f string) bool { return g.Handled[f] }
+	if q.Sees != nil || len(q.Namespace) > 0 {
+		return g.Graph.Rank(q)
+	}
+	sum := sha256.New()
+	for _, f := range sortedKeys(g.Handled) {
+		sum.Write([]byte(f))
+	}
+	key := fmt.Sprint(q.Assume, hex.EncodeToString(sum.Sum(nil)))
+	s.mu.Lock()
+	c, known := s.cache[g.TargetID]
+	if a := c.answers[key]; a != nil && c.at == g.BuiltAt {
+		s.mu.Unlock()
+		return a
+	}
+	s.mu.Unlock()
+	a := g.Graph.Rank(q)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known && c.at == g.BuiltAt {
+		if len(c.answers) >= keptAnswers {
+			clear(c.answers)
+		}
+		c.answers[key] = a
+	}
+	return a
 }
 
 // valid reports whether every number in a graph names something.
@@ -300,7 +336,7 @@ func (s *Store) Assets(ctx context.Context, target int64, kind ledger.AssetKind,
 			return nil, err
 		}
 		for _, r := range rows {
-			out[AssetKey(kind, r.GroupKind, r.Namespace, cmp.Or(r.Name))] = Asset{r.ID, r.Digest}
+			out[AssetKey(kind, r.GroupKind, r.Namespace, r.Name)] = Asset{r.ID, r.Digest}
 		}
 	}
 	return out, nil

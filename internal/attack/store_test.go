@@ -67,7 +67,7 @@ func TestStore(t *testing.T) {
 		if len(graphs) != 2 || graphs[0].Target != "beta" || !graphs[0].Stale || len(missing) != 1 || missing[0].Name != "empty" {
 			t.Fatalf("%d graphs, missing %v", len(graphs), missing)
 		}
-		if len(graphs[0].Graph.Rank(Question{}).Paths) != 1 || len(graphs[0].Handled) != 0 {
+		if len(s.Rank(&graphs[0], Question{}).Paths) != 1 || len(graphs[0].Handled) != 0 {
 			t.Errorf("beta has lost its path")
 		}
 		for _, q := range []Asked{{Visible: identity.Visible{Targets: []int64{ids["alpha"]}}}, {Visible: identity.Visible{Namespaces: map[int64][]string{ids["alpha"]: {"shop"}}}},
@@ -81,8 +81,12 @@ func TestStore(t *testing.T) {
 		}
 		handle(t, write, ids["beta"], hole.Fingerprint)
 		graphs, _ = load(Asked{Visible: everything, Targets: []int64{ids["beta"]}})
-		if a := graphs[0].Graph.Rank(Question{Handled: func(f string) bool { return graphs[0].Handled[f] }}); len(a.Paths) != 0 || a.Handled != 1 {
+		a := s.Rank(&graphs[0], Question{})
+		if len(a.Paths) != 0 || a.Handled != 1 {
 			t.Errorf("an accepted finding still counts: %d paths", len(a.Paths))
+		}
+		if s.Rank(&graphs[0], Question{}) != a || s.Rank(&graphs[0], Question{Assume: true}) == a {
+			t.Error("an answer is not kept for its question")
 		}
 		write("UPDATE attack_graphs SET body = ?, built_at = built_at + 1 WHERE target_id = ?", []byte("not a graph"), ids["beta"])
 		if _, _, _, err := s.Load(ctx, Asked{Visible: everything}); err == nil {

@@ -262,7 +262,7 @@ func (b *builder) provider() (id, node string) {
 // enforced reports whether network policies are taken as carried out: also where that is not known, which is told.
 func (b *builder) enforced() bool { return !b.policy.Known || b.policy.Enforced }
 
-// pods visits workloads that an attacker may start commands in, where that opens a node.
+// escapable lists some workloads of a namespace whose pods can be left for their node.
 func (b *builder) escapable(namespace string) []*inventory.Workload {
 	var out []*inventory.Workload
 	for _, w := range b.byNamespace[namespace] {

@@ -21,7 +21,10 @@ type Found struct {
 }
 
 // maxLooked bounds the assets whose names have the words that a search for anything looks at.
-const maxLooked = 5000
+const maxLooked = 2000
+
+// maxRated bounds the vulnerabilities whose findings are counted for a search: the most severe.
+const maxRated = 100
 
 // idForm is the form of an advisory's id, or of its beginning.
 var (
@@ -89,32 +92,14 @@ var searched = []ledger.AssetKind{ledger.AssetNamespace, ledger.AssetWorkload, l
 
 // searchAssets looks for words in names: those that are called just so first, then the worst.
 func (b *Browser) searchAssets(ctx context.Context, s scope, q string, list [][]string, limit int, out *Found) error {
-	var looked sqlText
-	for i, term := range list {
-		if i > 0 {
-			looked.add(" AND ")
-		}
-		if term[0][0] >= 0x80 {
-			return nil // no name in a cluster has such letters
-		}
-		looked.append(b.match("asset_words", term))
-	}
-	n, err := column[int](ctx, b, wrapped("SELECT count(*) FROM (SELECT 1 FROM assets WHERE ", looked, " LIMIT ?) AS n", maxLooked+1))
-	if err != nil {
+	looked, err := b.wordIDs(ctx, list)
+	if err != nil || looked == nil {
 		return err
 	}
-	out.Cut = len(n) > 0 && n[0] > maxLooked
+	out.Cut = len(looked) > maxLooked
 	kinds := make([]int, len(searched))
 	for i, k := range searched {
 		kinds[i] = int(k)
-	}
-	stmt := text("SELECT "+assetColumns+" FROM assets AS a WHERE a.gone_at = 0 AND a.kind IN (?)", bun.List(kinds))
-	stmt.append(wrapped(" AND a.id IN (SELECT id FROM assets WHERE ", looked, " LIMIT ?)", maxLooked))
-	stmt.append(s.ofAssets())
-	stmt.add(" ORDER BY a.score DESC, a.id LIMIT ?", maxLooked)
-	found, err := b.assets(ctx, stmt)
-	if err != nil {
-		return err
 	}
 	exact := text("SELECT "+assetColumns+" FROM assets AS a WHERE a.gone_at = 0 AND a.kind IN (?) AND a.name = ?", bun.List(kinds), strings.TrimSpace(q))
 	exact.append(s.ofAssets())
@@ -123,14 +108,27 @@ func (b *Browser) searchAssets(ctx context.Context, s scope, q string, list [][]
 	if err != nil {
 		return err
 	}
+	stmt := text("SELECT "+assetColumns+" FROM assets AS a WHERE a.gone_at = 0 AND a.kind IN (?) AND a.id IN (?)", bun.List(kinds), bun.List(looked))
+	stmt.append(s.ofAssets())
+	stmt.add(" ORDER BY a.score DESC, a.id")
 	had := map[int64]bool{}
 	var all []Asset
-	for _, a := range append(first, found...) {
+	take := func(a Asset) {
 		if !had[a.ID] && len(out.Assets[a.Kind]) < limit {
 			had[a.ID] = true
 			out.Assets[a.Kind] = append(out.Assets[a.Kind], a)
 			all = append(all, a)
 		}
+	}
+	for _, a := range first {
+		take(a)
+	}
+	found, err := b.assets(ctx, stmt)
+	if err != nil {
+		return err
+	}
+	for _, a := range found {
+		take(a)
 	}
 	targets, err := b.targetsOf(ctx, targetsIn(all))
 	for _, list := range out.Assets {
@@ -139,6 +137,21 @@ func (b *Browser) searchAssets(ctx context.Context, s scope, q string, list [][]
 		}
 	}
 	return err
+}
+
+// wordIDs are assets whose names have all words, one more than maxLooked when there are more; nil for words that no name has.
+func (b *Browser) wordIDs(ctx context.Context, list [][]string) ([]int64, error) {
+	var words []string
+	for _, term := range list {
+		if term[0][0] >= 0x80 {
+			return nil, nil // no name in a cluster has such letters
+		}
+		words = append(words, term...)
+	}
+	if b.db.Postgres() {
+		return column[int64](ctx, b, wrapped("SELECT id FROM assets WHERE ", b.match("asset_words", words), " LIMIT ?", maxLooked+1))
+	}
+	return column[int64](ctx, b, text("SELECT rowid FROM asset_words WHERE asset_words MATCH ? LIMIT ?", `"`+strings.Join(words, `"* AND "`)+`"*`, maxLooked+1))
 }
 
 func wrapped(before string, inner sqlText, after string, args ...any) sqlText {
@@ -189,7 +202,7 @@ func (b *Browser) searchRisks(ctx context.Context, s scope, q string, list [][]s
 			stmt.append(b.riskWords(term))
 		}
 	}
-	stmt.add(" ORDER BY severity DESC, rule LIMIT ?", maxRisks)
+	stmt.add(" ORDER BY severity DESC, rule LIMIT ?", maxRated)
 	var risks []Risk
 	err := b.query(ctx, stmt, func(scan func(...any) error) error {
 		var r Risk
@@ -234,7 +247,7 @@ func (b *Browser) ActiveOf(ctx context.Context, v identity.Visible, rules []stri
 }
 
 // mostCounted bounds the findings that are counted one by one, of rules for who sees single namespaces only.
-const mostCounted = 10_000
+const mostCounted = 3000
 
 func (b *Browser) activeOf(ctx context.Context, s scope, rules []string) (map[string]int, error) {
 	out := map[string]int{}

@@ -33,8 +33,14 @@ func (b *Browser) Now() time.Time { return b.now() }
 // ErrFilter is returned, wrapped, for a filter or sort that cannot be asked for.
 var ErrFilter = fmt.Errorf("this cannot be asked for")
 
+// looked marks the context of statements that begin with a bounded look: PostgreSQL cannot know how few rows that leaves.
+type looked struct{}
+
 // query runs a statement with ? for its values and calls scan for every row.
 func (b *Browser) query(ctx context.Context, q sqlText, scan func(scan func(...any) error) error) error {
+	if ctx.Value(looked{}) != nil && b.db.Postgres() {
+		return b.told(ctx, false, q, scan)
+	}
 	rows, err := b.db.R.QueryContext(ctx, q.text, q.args...)
 	if err != nil {
 		return err

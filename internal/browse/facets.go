@@ -113,7 +113,7 @@ func (b *Browser) Facets(ctx context.Context, v identity.Visible, f Filter, name
 // plainly reports whether a filter asks for nothing but targets, kinds, severities, statuses and namespaces.
 func (f Filter) plainly() bool {
 	f.Targets, f.Kinds, f.Severities, f.Statuses, f.Namespaces = nil, nil, nil, nil, nil
-	return len(f.preds()) == 0 && f.Asset == 0 && f.Digest+f.Node+f.Workload+f.Framework+f.Q == "" && !f.WithImages
+	return len(f.preds()) == 0 && f.Asset == 0 && f.Digest+f.Node+f.Workload+f.Framework+f.Fingerprint+f.Q == "" && !f.WithImages
 }
 
 // activeOnly reports whether a filter asks for all that is active and for nothing else of status.

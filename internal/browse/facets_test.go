@@ -3,6 +3,7 @@ package browse_test
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -150,7 +151,7 @@ func (s *small) groupedRisks(t *testing.T, what string, v identity.Visible, f br
 		}
 	}
 	for _, sort := range []string{"severity", "-rule"} {
-		found, page := 0, store.Page{Limit: 13}
+		found, page := 0, store.Page{Limit: 40}
 		for {
 			list, next, total, err := s.b.RisksOf(context.Background(), v, f, sort, page)
 			if err != nil {
@@ -195,8 +196,8 @@ func (s *small) groupedAssets(t *testing.T, what string, v identity.Visible, f b
 			}
 		}
 	}
-	for _, sort := range []string{"score", "-cluster", "name"} {
-		found, page := map[int64]bool{}, store.Page{Limit: 11}
+	for _, sort := range []string{"score", "-cluster"} {
+		found, page := map[int64]bool{}, store.Page{Limit: 40}
 		for {
 			list, next, total, err := s.b.AssetsOf(context.Background(), v, kind, f, sort, page)
 			if err != nil {
@@ -227,6 +228,39 @@ func (s *small) seesAsset(v identity.Visible, id int64, a browse.Asset) bool {
 	return v.Whole(a.TargetID) || slices.ContainsFunc(v.Namespaces[a.TargetID], func(ns string) bool {
 		return a.Namespace == ns || slices.Contains(s.uses[id], fmt.Sprint(a.TargetID, "/", ns))
 	})
+}
+
+// TestFingerprint finds one finding.
+func TestFingerprint(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s, ctx := seed(t, db), context.Background()
+		r := s.rows[20]
+		f := browse.Filter{Targets: []int64{r.TargetID}, Fingerprint: hex.EncodeToString(r.Fingerprint), Statuses: ledger.Statuses}
+		for _, sort := range browse.Sorts {
+			if got := s.walkOne(t, f, sort); got != r.ID {
+				t.Errorf("by %s: finding %d, want %d", sort, got, r.ID)
+			}
+		}
+		list, _, total, err := s.b.AssetsOf(ctx, everything, ledger.AssetCluster, f, "", store.Page{})
+		if err != nil || total.N != 1 || list[0].TargetID != r.TargetID {
+			t.Errorf("%d clusters: %v", total.N, err)
+		}
+		for _, bad := range []browse.Filter{{Fingerprint: f.Fingerprint}, {Fingerprint: "xyz", Targets: f.Targets}} {
+			if _, err := s.b.Findings(ctx, everything, bad, "", store.Page{}); !errors.Is(err, browse.ErrFilter) {
+				t.Errorf("%+v: %v", bad, err)
+			}
+		}
+	})
+}
+
+func (s *small) walkOne(t *testing.T, f browse.Filter, sort string) int64 {
+	t.Helper()
+	l, err := s.b.Findings(context.Background(), everything, f, sort, store.Page{})
+	if err != nil || len(l.Items) != 1 || l.Total.N != 1 {
+		t.Errorf("by %s: %d findings of %d: %v", sort, len(l.Items), l.Total.N, err)
+		return 0
+	}
+	return l.Items[0].ID
 }
 
 // TestWithImages selects what is in namespaces and what runs in them.

@@ -1,6 +1,7 @@
 package browse
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,6 +41,8 @@ type Filter struct {
 	Priority   int               `json:"priority,omitempty"` // at least
 	Q          string            `json:"q,omitempty"`        // words, each the beginning of a word of rule, title, package, resource, namespace or image
 	IDs        []int64           `json:"ids,omitempty"`
+
+	Fingerprint string `json:"fingerprint,omitempty"` // hex, in Targets
 }
 
 // Limits of filters: what a person can ask for, and what a statement bears.
@@ -83,6 +86,11 @@ func (f Filter) check() (Filter, error) {
 	}
 	if f.WithImages = f.WithImages && len(f.Namespaces) > 0; f.WithImages && (len(f.Targets) == 0 || len(f.Targets) > maxRun) {
 		return f, fmt.Errorf("%w: namespaces with their images need between 1 and %d clusters", ErrFilter, maxRun)
+	}
+	if f.Fingerprint != "" {
+		if _, err := hex.DecodeString(f.Fingerprint); err != nil || len(f.Fingerprint) != 32 || len(f.Targets) == 0 {
+			return f, fmt.Errorf("%w: a fingerprint of 32 hexadecimal digits, and its cluster", ErrFilter)
+		}
 	}
 	if (f.Framework == "") != (f.Clause == "") {
 		return f, fmt.Errorf("%w: framework and clause go together", ErrFilter)

@@ -53,7 +53,7 @@ func (b *Browser) Finding(ctx context.Context, v identity.Visible, id int64) (*S
 		return nil, store.ErrNotFound
 	}
 	out := &Story{Full: *full[0]}
-	if err := b.runBy(ctx, out); err != nil {
+	if err := b.runBy(ctx, v, out); err != nil {
 		return nil, err
 	}
 	var events []ledger.Event
@@ -92,10 +92,13 @@ func (b *Browser) Rows(ctx context.Context, v identity.Visible, ids []int64) ([]
 // maxWorkloads bounds the workloads that are told with a finding on an image.
 const maxWorkloads = 200
 
-// runBy fills in which workloads run the image that a finding is on.
-func (b *Browser) runBy(ctx context.Context, s *Story) error {
-	stmt := text("SELECT a.group_kind, a.namespace, a.name FROM asset_uses AS u JOIN assets AS a ON a.id = u.workload_id WHERE u.image_id = ? ORDER BY a.namespace, a.name LIMIT ?",
-		s.AssetID, maxWorkloads)
+// runBy fills in which workloads run the image that a finding is on, of those that v sees.
+func (b *Browser) runBy(ctx context.Context, v identity.Visible, s *Story) error {
+	stmt := text("SELECT a.group_kind, a.namespace, a.name FROM asset_uses AS u JOIN assets AS a ON a.id = u.workload_id WHERE u.image_id = ?", s.AssetID)
+	if !v.Whole(s.TargetID) {
+		stmt.add(" AND a.namespace IN (?)", bun.List(v.Namespaces[s.TargetID]))
+	}
+	stmt.add(" ORDER BY a.namespace, a.name LIMIT ?", maxWorkloads)
 	return b.query(ctx, stmt, func(scan func(...any) error) error {
 		var group string
 		var w finding.WorkloadRef

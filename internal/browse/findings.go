@@ -354,7 +354,7 @@ func (b *Browser) estimate(ctx context.Context, q *question, s scope, f Filter) 
 func (b *Browser) exact(ctx context.Context, q *question, s scope, f Filter) (Total, error) {
 	plain := f
 	plain.Targets, plain.Kinds, plain.Severities, plain.Statuses, plain.Namespaces, plain.Rule = nil, nil, nil, nil, nil, ""
-	if !s.whole() || len(plain.preds()) > 0 || plain.Asset != 0 || plain.Digest+plain.Node+plain.Workload+plain.Framework+plain.Q != "" {
+	if !s.whole() || len(plain.preds()) > 0 || plain.Asset != 0 || plain.Digest+plain.Node+plain.Workload+plain.Framework+plain.Fingerprint+plain.Q != "" {
 		return unknown, nil
 	}
 	switch {

@@ -41,7 +41,7 @@ func (b *Browser) RisksOf(ctx context.Context, v identity.Visible, f Filter, sor
 	from := text("(")
 	from.append(looking)
 	from.add("SELECT k.id AS risk_id, k.kind, g.severity, k.rule, g.active, g.targets FROM (SELECT risk_id, max(severity) AS severity, count(*) AS active, count(DISTINCT target_id) AS targets FROM r GROUP BY risk_id) AS g JOIN risks AS k ON k.id = g.risk_id) AS c WHERE active > 0")
-	out, next, total, err := b.ranked(ctx, r, after, from, sqlText{}, page)
+	out, next, total, err := b.ranked(context.WithValue(ctx, looked{}, true), r, after, from, sqlText{}, page)
 	if err != nil {
 		return nil, "", total, err
 	}
@@ -116,7 +116,7 @@ func (b *Browser) AssetsOf(ctx context.Context, v identity.Visible, kind ledger.
 		return nil, "", known, err
 	}
 	looking, _ := q.looking("f.asset_id, f.target_id, f.namespace, f.severity")
-	out, next, total, err := b.rankedAssets(ctx, scope{}, r, after, onAsset(looking, where, kind), page)
+	out, next, total, err := b.rankedAssets(context.WithValue(ctx, looked{}, true), scope{}, r, after, onAsset(looking, where, kind), page)
 	if err != nil {
 		return nil, "", total, err
 	}

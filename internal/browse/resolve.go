@@ -2,6 +2,7 @@ package browse
 
 import (
 	"context"
+	"encoding/hex"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -60,6 +61,9 @@ func (b *Browser) resolve(ctx context.Context, q *question, s scope, f Filter) (
 		}
 		q.preds = append(q.preds, p)
 	}
+	if f.Fingerprint != "" {
+		q.single(f)
+	}
 	if f.Framework != "" {
 		if found, err := b.failing(ctx, q, s, f); err != nil || !found {
 			return false, false, err
@@ -73,6 +77,14 @@ func (b *Browser) resolve(ctx context.Context, q *question, s scope, f Filter) (
 		return found, cut || more, err
 	}
 	return true, cut, nil
+}
+
+// single is the condition of one fingerprint in the targets of the filter.
+func (q *question) single(f Filter) {
+	print, _ := hex.DecodeString(f.Fingerprint) // checked before
+	cond := text("f.target_id IN (?) AND f.fingerprint = ?", bun.List(f.Targets), print)
+	q.preds = append(q.preds, pred{wants: "fingerprint", rows: len(f.Targets), sqlText: cond})
+	q.sources = append(q.sources, source{name: "fingerprints", rows: len(f.Targets), arms: []arm{{from: q.table("findings_fingerprint"), where: []sqlText{cond}}}})
 }
 
 // ofAsset lists the assets whose findings are those of an asset: of a workload also the images that it runs. For a

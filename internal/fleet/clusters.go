@@ -377,12 +377,8 @@ func (f *Fleet) Remove(ctx context.Context, target int64) error {
 		return err
 	}
 	err = f.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		result, err := tx.NewUpdate().Table("targets").Set("removed_at = ?", store.At(f.o.Now())).Where("id = ? AND removed_at = 0", target).Exec(ctx)
-		if err != nil {
+		if err := f.forget(ctx, tx, target); err != nil {
 			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, store.ErrNotFound)
 		}
 		if _, err := tx.NewUpdate().Table("clusters").Set("credentials = NULL").Set("generation = generation + 1").Where("target_id = ?", target).Exec(ctx); err != nil {
 			return err
@@ -400,6 +396,21 @@ func (f *Fleet) Remove(ctx context.Context, target int64) error {
 	f.drop(target)
 	if f.o.Tunnels != nil {
 		f.o.Tunnels.Cut(ctx, target)
+	}
+	return nil
+}
+
+// forget marks a cluster as removed, with what was found in it.
+func (f *Fleet) forget(ctx context.Context, tx bun.Tx, target int64) error {
+	if f.o.Forget != nil {
+		return f.o.Forget(ctx, tx, target, f.o.Now())
+	}
+	result, err := tx.NewUpdate().Table("targets").Set("removed_at = ?", store.At(f.o.Now())).Where("id = ? AND removed_at = 0", target).Exec(ctx)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, store.ErrNotFound)
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/uptrace/bun"
+
 	"stockade.dev/stockade/internal/fleet/enrol"
 	"stockade.dev/stockade/internal/fleet/tunnel"
 	"stockade.dev/stockade/internal/seal"
@@ -64,6 +66,10 @@ type Options struct {
 
 	// Demo gives the folder of the bundled snapshot on this machine; nil when there is none.
 	Demo func() (string, error)
+
+	// Forget takes what was found in a cluster out of the lists and counts, and marks the cluster as removed, in the transaction of
+	// its removal. nil: it is only marked.
+	Forget func(ctx context.Context, tx bun.Tx, target int64, at time.Time) error
 
 	QPS   float32 // requests a second to one cluster; default 20
 	Burst int     // default 100

@@ -44,12 +44,11 @@ type bench struct {
 }
 
 func (s *Shop) bench(o *inventory.Object) *bench {
-	target := "cluster"
+	e := s.live()
 	if o.Origin.File != "" {
-		target = "iac"
+		e = s.iac()
 	}
-	lib := s.library.For(target)
-	b := &bench{shop: s, library: lib, engine: rule.NewEngine(lib), object: o}
+	b := &bench{shop: s, library: e.library, engine: e.Engine, object: o}
 	n, deep := size(o.Content, 0)
 	b.refused = n > MostObject || deep > MostDeep
 	return b

@@ -3,6 +3,8 @@
 package repair
 
 import (
+	"sync"
+
 	"stockade.dev/stockade/internal/analyze"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
@@ -31,6 +33,13 @@ type Patch struct {
 type Shop struct {
 	library   *rule.Library
 	analyzers []analyze.Analyzer
+	live, iac func() *engine // made when they are first needed
+}
+
+// engine judges objects of one kind of target.
+type engine struct {
+	library *rule.Library
+	*rule.Engine
 }
 
 // New makes a Shop. Analyzers that look at single objects judge as well; others are left out.
@@ -38,7 +47,13 @@ func New(lib *rule.Library, analyzers []analyze.Analyzer) *Shop {
 	if lib == nil {
 		lib = &rule.Library{}
 	}
-	s := &Shop{library: lib}
+	of := func(target string) func() *engine {
+		return sync.OnceValue(func() *engine {
+			some := lib.For(target)
+			return &engine{some, rule.NewEngine(some)}
+		})
+	}
+	s := &Shop{library: lib, live: of("cluster"), iac: of("iac")}
 	for _, a := range analyzers {
 		if a.Object != nil {
 			s.analyzers = append(s.analyzers, a)
@@ -53,6 +68,10 @@ func (s *Shop) Object(o *inventory.Object, f *finding.Finding) Fix {
 	r := s.library.Find(f.Rule)
 	if r == nil {
 		fix.Reason = noRule
+		return fix
+	}
+	if len(r.Repairs()) == 0 {
+		fix.Reason = byHand
 		return fix
 	}
 	bench := s.bench(o)

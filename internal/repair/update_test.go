@@ -25,7 +25,7 @@ func TestUpdate(t *testing.T) {
 		"pkg:rpm/suse/openssl@1.1.1?distro=sles-15.5":                {"Dockerfile", "RUN zypper --non-interactive update openssl"},
 		"pkg:rpm/azurelinux/openssl@1.1.1?distro=azurelinux-3.0":     {"Dockerfile", "RUN tdnf update -y openssl"},
 		"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1":       {"pom.xml", "<groupId>org.apache.logging.log4j</groupId>", "<artifactId>log4j-core</artifactId>", "<version>9.9</version>"},
-		"pkg:npm/%40angular/core@1.0.0":                              {"package.json", `"@angular/core": ">=9.9"`, "npm install @angular/core@9.9"},
+		"pkg:npm/%40angular/core@1.0.0":                              {"package.json", `"@angular/core": ">=9.9"`, "npm install '@angular/core@9.9'"},
 		"pkg:pypi/django@3.0":                                        {"requirements.txt", "django>=9.9"},
 		"pkg:golang/golang.org/x/net@v0.1.0":                         {"go.mod", "require golang.org/x/net v9.9", "go get golang.org/x/net@v9.9"},
 		"pkg:golang/stdlib@1.20":                                     {"go.mod", "toolchain go9.9"},

@@ -85,8 +85,6 @@ var findingNoun = noun{
 		"get-asset/shop":       {want: "401 200 200 404 200 200 200 404 200", shows: markAlpha, path: assetIn("shop")},
 		"get-asset/bank":       {want: readAlpha, path: assetIn("bank")},
 		"get-overview":         {want: forSignedIn, shows: markAlpha},
-		"list-frameworks":      {want: forSignedIn},
-		"list-clauses":         {want: forSignedIn, path: func(*world) string { return "framework=cis" }},
 		"list-gaps":            {want: forSignedIn, shows: markAlpha},
 		"events":               {want: forSignedIn, stream: true},
 	},

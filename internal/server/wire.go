@@ -126,6 +126,16 @@ func (s *Server) wire(ctx context.Context) error {
 	if s.o.Demo.FS != nil {
 		o.Demo = s.demoFolder
 	}
+	r.triage = triage.New(s.db, nil, s.log)
+	r.triage.SetClock(s.o.Now)
+	o.Forget = func(ctx context.Context, tx bun.Tx, target int64, at time.Time) error {
+		if err := r.triage.Remove(ctx, tx, target, at); errors.Is(err, triage.ErrRemoved) {
+			return store.ErrNotFound
+		} else if err != nil {
+			return err
+		}
+		return nil
+	}
 	r.fleet = fleet.New(s.db, s.keys, o)
 	if err := s.wireFindings(ctx); err != nil {
 		return err
@@ -143,8 +153,6 @@ func (s *Server) wire(ctx context.Context) error {
 // wireFindings makes the rooms of scans and of what they find.
 func (s *Server) wireFindings(ctx context.Context) error {
 	r := &s.rooms
-	r.triage = triage.New(s.db, nil, s.log)
-	r.triage.SetClock(s.o.Now)
 	var err error
 	if r.book, err = exception.Open(ctx, s.db, nil, s.log); err != nil {
 		return fmt.Errorf("reading the exceptions: %w", err)

@@ -28,12 +28,14 @@ export function speak(lang: string) {
 
 async function send(request: Request): Promise<Response> {
   request.headers.set('Accept-Language', language)
-  const again = request.clone() // a body can be read once
+  // A body can be read once; large ones are not kept for a second time.
+  const again = /json/.test(request.headers.get('Content-Type') ?? '') || !request.body ? request.clone() : null
   let response = await reach(request)
-  if (response.status === 401 && renewal.expected(request)) {
+  if (again && response.status === 401 && renewal.expected(request)) {
     await renewal.wait() // a dialog over the page asks for the password; nothing typed is lost
     response = await reach(again)
   }
+  if (response.status === 401) throw await failure(response)
   return response
 }
 
@@ -45,7 +47,7 @@ async function reach(request: Request): Promise<Response> {
     if (request.signal.aborted) throw cause
     throw new Failed(0, '', '')
   }
-  if (response.ok || response.status === 401 || response.status === 304) return response
+  if (response.ok || response.status === 304 || (response.status === 401 && renewal.expected(request))) return response
   throw await failure(response)
 }
 
@@ -60,11 +62,20 @@ export async function failure(response: Response): Promise<Failed> {
   }
 }
 
+// querySerializer writes lists as the API takes them, in one parameter with commas, and leaves out what is empty.
+export function querySerializer(query: Record<string, unknown>): string {
+  const out = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    const text = Array.isArray(value) ? value.join(',') : value === undefined || value === null ? '' : String(value)
+    if (text !== '') out.set(name, text)
+  }
+  return out.toString()
+}
+
 export const call = createFetchClient<paths>({
   baseUrl: location.origin,
   fetch: send,
-  // The API takes lists in one parameter, with commas.
-  querySerializer: { array: { style: 'form', explode: false } },
+  querySerializer,
 })
 export const api = createQueryClient(call)
 

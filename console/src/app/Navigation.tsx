@@ -74,7 +74,7 @@ export function Navigation({ path }: { path: string }) {
           const Icon = e.icon
           return (
             <li key={e.text}>
-              <Link to={e.to} search={search} activeOptions={{ exact: true, includeSearch: false }} aria-current={here && !e.under?.some((u) => within(path, u.to)) ? 'page' : undefined}>
+              <Link to={e.to} search={search} activeOptions={{ exact: true, includeSearch: false }} data-here={(here && !e.under?.some((u) => within(path, u.to))) || undefined}>
                 <Icon aria-hidden />
                 {t(`nav.${e.text}`)}
               </Link>
@@ -82,7 +82,7 @@ export function Navigation({ path }: { path: string }) {
                 <ul>
                   {e.under.map((u) => (
                     <li key={u.to}>
-                      <Link to={u.to} search={search} activeOptions={{ includeSearch: false }} aria-current={within(path, u.to) ? 'page' : undefined}>
+                      <Link to={u.to} search={search} activeOptions={{ includeSearch: false }} data-here={within(path, u.to) || undefined}>
                         {t(`nav.${u.text}`)}
                       </Link>
                     </li>

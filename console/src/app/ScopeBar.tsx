@@ -1,7 +1,8 @@
 import { Select } from 'antd'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
+import { usePreference } from './preference'
 import { numbers, useScope } from './scope'
 import css from './Shell.module.css'
 import { api } from '../api/client'
@@ -11,8 +12,25 @@ const scoped = [/^\/$/, /^\/risks$/, /^\/assets\/[a-z]+$/, /^\/gaps$/, /^\/attac
 
 // ScopeBar chooses the clusters and namespaces that a page is about.
 export function ScopeBar({ path }: { path: string }) {
+  useStandard(scoped.some((s) => s.test(path)))
   return scoped.some((s) => s.test(path)) ? <Bar /> : null
 }
+
+// useStandard puts the user's standard scope into the first address of a visit that names none. Whoever clears it is not asked again.
+function useStandard(here: boolean) {
+  const [standard] = usePreference<string[]>('scope.default', none)
+  const [scope, setScope] = useScope()
+  const done = useRef(false)
+  const chosen = scope.target.length > 0
+  useEffect(() => {
+    if (chosen) done.current = true
+    if (done.current || !here || standard.length === 0) return
+    done.current = true
+    setScope({ target: standard, namespace: [] })
+  }, [chosen, here, standard, setScope])
+}
+
+const none: string[] = []
 
 function Bar() {
   const { t } = useTranslation('app')
@@ -45,7 +63,7 @@ function Bar() {
       <Select
         mode="multiple"
         allowClear
-        disabled={scope.target.length === 0}
+        disabled={scope.target.length === 0 && scope.namespace.length === 0}
         aria-label={t('namespaces')}
         placeholder={scope.target.length === 0 ? t('namespacesFirst') : t('allNamespaces')}
         value={scope.namespace}

@@ -91,6 +91,7 @@ export const router = createRouter({
     const text = out.toString().replaceAll('%2C', ',')
     return text ? `?${text}` : ''
   },
+  pathParamsAllowedCharacters: [':'],
   scrollRestoration: true,
   defaultPreload: 'intent',
 })

@@ -21,6 +21,8 @@ export function CodeView({ label, text, firstLine = 1, marks = [], focus, height
   const box = useRef<HTMLDivElement>(null)
   const lines = text.replace(/\n$/, '').split('\n')
   const wanted = focus ?? marks[0]?.line
+  const at = new Map<number, Mark[]>() // a long file has many of both
+  for (const m of marks) for (let n = m.line; n <= Math.min(m.endLine ?? m.line, firstLine + lines.length); n++) at.set(n, [...(at.get(n) ?? []), m])
   useEffect(() => {
     const row = box.current?.querySelector<HTMLElement>(`[data-line="${wanted}"]`)
     if (row && box.current) box.current.scrollTop = Math.max(0, row.offsetTop - box.current.clientHeight / 3)
@@ -31,7 +33,7 @@ export function CodeView({ label, text, firstLine = 1, marks = [], focus, height
         <tbody>
           {lines.map((line, i) => {
             const n = firstLine + i
-            const marked = marks.filter((m) => n >= m.line && n <= (m.endLine ?? m.line))
+            const marked = at.get(n) ?? []
             const ends = marked.filter((m) => n === (m.endLine ?? m.line) && m.note)
             return [
               <tr key={n} data-line={n} className={marked.length > 0 ? css.marked : n === focus ? css.focus : undefined}>

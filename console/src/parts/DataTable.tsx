@@ -140,6 +140,7 @@ export function DataTable<T>(p: Props<T>) {
         style={{ maxHeight: p.height ?? 'calc(100vh - 260px)' }}
         onScroll={(e) => setView({ top: e.currentTarget.scrollTop, size: e.currentTarget.clientHeight })}
         aria-busy={p.query.isFetching}
+        tabIndex={rows.length === 0 ? 0 : undefined} // a box that scrolls must be reachable; rows are by themselves
       >
         <table aria-label={p.label} aria-rowcount={shown?.total ?? rows.length} style={{ minWidth: width }}>
           <Header columns={columns} sorting={sorting} selection={p.selection} keys={rows.map(p.rowKey)} />
@@ -154,7 +155,7 @@ export function DataTable<T>(p: Props<T>) {
             {!p.query.isPending && rows.length === 0 && !error && (
               <tr>
                 <td colSpan={span} className={css.empty}>
-                  {p.empty}
+                  <div className={css.emptyBox}>{p.empty}</div>
                 </td>
               </tr>
             )}

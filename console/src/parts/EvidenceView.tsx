@@ -8,7 +8,7 @@ import { CodeView } from './CodeView'
 import { Copy } from './Copy'
 import css from './EvidenceView.module.css'
 import { Problem } from './Problem'
-import { said } from './said'
+import { said, sentence } from './said'
 import { When } from './When'
 
 type Place = Schemas['ObjectBit']
@@ -28,7 +28,7 @@ export function EvidenceView({ findingId, height = 420 }: { findingId: string; h
     </Button>
   )
   if (object.state === 'unavailable' || object.yaml === '')
-    return <Alert type="info" showIcon title={t('evidence.unavailable')} description={object.reason || t('evidence.notStored')} action={again} />
+    return <Alert type="info" showIcon title={t('evidence.unavailable')} description={sentence(object.reason || t('evidence.notStored'))} action={again} />
   return (
     <div className={css.stack}>
       <div className={css.head}>
@@ -40,7 +40,7 @@ export function EvidenceView({ findingId, height = 420 }: { findingId: string; h
         {again}
         <Copy text={object.yaml} label={t('evidence.copy')} />
       </div>
-      {object.reason && <Alert type="warning" showIcon title={object.reason} />}
+      {object.reason && <Alert type="warning" showIcon title={sentence(object.reason)} />}
       {object.marks.length > 0 && <Places places={object.marks} onShow={setFocus} />}
       <CodeView label={t('evidence.object')} text={object.yaml} firstLine={object.firstLine} marks={marks} focus={focus} height={height} />
       <div className={css.small}>{t('evidence.hidden')}</div>

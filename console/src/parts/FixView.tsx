@@ -7,7 +7,9 @@ import { CodeView } from './CodeView'
 import { Copy } from './Copy'
 import { DiffView } from './DiffView'
 import css from './EvidenceView.module.css'
+import { save } from './file'
 import { Problem } from './Problem'
+import { sentence } from './said'
 
 type Change = Schemas['FixChange']
 
@@ -20,9 +22,13 @@ export function FixView({ findingId }: { findingId: string }) {
   const fix = query.data
   return (
     <div className={css.stack}>
-      {fix.verified && <Alert type="success" showIcon icon={<CheckCircleOutlined />} title={t('fix.verified')} />}
+      {fix.verified && (
+        <div className={css.tried}>
+          <CheckCircleOutlined aria-hidden /> {t('fix.verified')}
+        </div>
+      )}
       {fix.available && !fix.verified && <Alert type="info" showIcon title={t('fix.update')} />}
-      {!fix.available && fix.reason && <Alert type="info" showIcon title={t('fix.none')} description={fix.reason} />}
+      {!fix.available && fix.reason && <Alert type="info" showIcon title={t('fix.none')} description={sentence(fix.reason)} />}
       {fix.steps.length > 0 && (
         <div>
           <strong>{t('fix.steps')}</strong>
@@ -76,21 +82,11 @@ function PatchView({ patch, diff }: { patch: Change; diff?: string }) {
       )}
       {!update && (
         <div>
-          <Button icon={<DownloadOutlined />} onClick={() => save(patch)}>
+          <Button icon={<DownloadOutlined />} onClick={() => save(new Blob([patch.body], { type: 'application/octet-stream' }), patch.filename)}>
             {t('fix.download', { name: patch.filename })}
           </Button>
         </div>
       )}
     </div>
   )
-}
-
-// save writes the patch to a file of the user's.
-function save(patch: Change) {
-  const url = URL.createObjectURL(new Blob([patch.body], { type: 'application/octet-stream' }))
-  const link = document.createElement('a')
-  link.href = url
-  link.download = patch.filename
-  link.click()
-  URL.revokeObjectURL(url)
 }

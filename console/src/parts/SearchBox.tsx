@@ -2,6 +2,8 @@ import { SearchOutlined } from '@ant-design/icons'
 import { Input } from 'antd'
 import { useEffect, useState } from 'react'
 
+import css from './SearchBox.module.css'
+
 type Props = { label: string; value: string; onChange: (value: string) => void; placeholder?: string }
 
 // SearchBox tells what was typed when the typing pauses.
@@ -19,6 +21,7 @@ export function SearchBox({ label, value, onChange, placeholder }: Props) {
   }, [text, value, onChange])
   return (
     <Input
+      className={css.box}
       allowClear
       type="search"
       prefix={<SearchOutlined />}

@@ -30,18 +30,19 @@ export function SeverityCounts({ counts, link, all }: CountsProps) {
     <span className={css.counts}>
       {shown.map((s) => {
         const n = counts?.[s] ?? 0
-        const label = `${t(`severity.${s}`)}: ${number(n)}`
+        const short = compact(n)
+        const label = `${t(`severity.${s}`)}: ${short === number(n) ? short : `${short} (${number(n)})`}` // the name holds what is seen
         const className = `${css.count} ${css[s]} ${n === 0 ? css.zero : ''}`
         if (!link || n === 0)
           return (
             <span key={s} className={className} title={label} role="img" aria-label={label}>
-              {compact(n)}
+              {short}
             </span>
           )
         const { to, search } = link(s)
         return (
           <Link key={s} to={to} search={search} className={className} title={label} aria-label={label}>
-            {compact(n)}
+            {short}
           </Link>
         )
       })}

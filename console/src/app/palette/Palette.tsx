@@ -1,35 +1,23 @@
 import { useNavigate } from '@tanstack/react-router'
 import { Modal } from 'antd'
 import { useEffect, useState } from 'react'
+import { useTranslation } from 'react-i18next'
 
 import { Finder } from './Finder'
-import { paletteEvent } from './open'
+import { paletteEvent, wanted } from './open'
 import css from './Palette.module.css'
 import type { Option } from './results'
-
-// typing reports whether a key belongs to a field that somebody types in.
-function typing(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
-}
 
 // Palette finds anything and does anything from the keyboard: Ctrl or Cmd with K, or a slash.
 export default function Palette() {
   const [open, setOpen] = useState(false)
   const navigate = useNavigate()
+  const { t } = useTranslation('palette')
   useEffect(() => {
-    const show = () => setOpen(true)
-    const key = (e: KeyboardEvent) => {
-      const k = (e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey && e.key.toLowerCase() === 'k'
-      if (!k && !(e.key === '/' && !e.ctrlKey && !e.metaKey && !e.altKey && !typing(e.target))) return
-      e.preventDefault()
-      setOpen((was) => (k ? !was : true))
-    }
+    const show = () => wanted() && setOpen((was) => !was)
     addEventListener(paletteEvent, show)
-    addEventListener('keydown', key)
-    return () => {
-      removeEventListener(paletteEvent, show)
-      removeEventListener('keydown', key)
-    }
+    show() // it was asked for before this was loaded
+    return () => removeEventListener(paletteEvent, show)
   }, [])
   const choose = (option: Option) => {
     setOpen(false)
@@ -37,7 +25,7 @@ export default function Palette() {
     else option.run?.()
   }
   return (
-    <Modal open={open} onCancel={() => setOpen(false)} footer={null} closable={false} width={640} destroyOnHidden classNames={{ container: css.box, body: css.body }} style={{ top: 72 }} title={null}>
+    <Modal open={open} onCancel={() => setOpen(false)} footer={null} closable={false} width={640} destroyOnHidden classNames={{ container: css.box, header: css.header, body: css.body }} style={{ top: 72 }} title={<span className="unseen">{t('label')}</span>}>
       {open && <Finder onChoose={choose} />}
     </Modal>
   )

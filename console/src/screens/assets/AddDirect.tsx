@@ -22,7 +22,8 @@ export function AddDirect({ kind, onAdded }: { kind: 'kubeconfig' | 'in-cluster'
   const body = (v: Values) => ({ kind, ...(kind === 'kubeconfig' ? { kubeconfig: v.kubeconfig, context: v.context || undefined } : {}) })
   const key = (v: Partial<Values>) => JSON.stringify([v.kubeconfig, v.context])
   const tryIt = async () => {
-    const v = await form.validateFields(['kubeconfig', 'context'])
+    const v = await form.validateFields(['kubeconfig', 'context']).catch(() => null) // the fields say what is wrong
+    if (!v) return
     add.reset()
     setChecked('')
     check.mutate({ body: body(v as Values) }, { onSuccess: () => setChecked(key(form.getFieldsValue())) })
@@ -30,7 +31,8 @@ export function AddDirect({ kind, onAdded }: { kind: 'kubeconfig' | 'in-cluster'
   const current = Form.useWatch([], form) as Values | undefined
   const fresh = check.data && checked === key(current ?? {}) ? check.data : undefined
   const addIt = async (unchecked: boolean) => {
-    const v = await form.validateFields()
+    const v = await form.validateFields().catch(() => null)
+    if (!v) return
     add.mutate({ body: { ...body(v), name: v.name.trim(), unchecked: unchecked || undefined } })
   }
   return (

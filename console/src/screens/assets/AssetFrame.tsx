@@ -42,7 +42,7 @@ export function AssetFrame({ id, kind, lead, children }: Props) {
       parents={parents}
       lead={
         <>
-          {lead(a)} · {t('columns.looked')}: <When at={a.lookedAt} />
+          <span className={css.soft}>{lead(a)}</span> · {t('columns.looked')}: <When at={a.lookedAt} />
         </>
       }
       actions={

@@ -23,7 +23,7 @@ export function ClusterMenu({ id, name, kind, onRemoved, words }: Props) {
   return (
     <>
       <Dropdown trigger={['click']} menu={{ items, onClick: ({ key }) => setOpen(key as 'rename' | 'credentials' | 'remove') }}>
-        <Button type={words ? 'default' : 'text'} icon={<MoreOutlined />} aria-label={t('actionsOn', { name })}>
+        <Button type={words ? 'default' : 'text'} icon={<MoreOutlined />} aria-label={words ? undefined : t('actionsOn', { name })}>
           {words ? t('more') : undefined}
         </Button>
       </Dropdown>

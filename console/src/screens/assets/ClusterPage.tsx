@@ -1,9 +1,8 @@
 import { useNavigate, useParams } from '@tanstack/react-router'
-import { Button, Skeleton, Tabs } from 'antd'
+import { Button, Skeleton } from 'antd'
 import { lazy, Suspense, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 
-import css from './assets.module.css'
 import { ClusterMenu } from './ClusterMenu'
 import { ClusterOverview } from './ClusterOverview'
 import { ClusterState } from './ClusterState'
@@ -14,6 +13,7 @@ import { useMayOn } from '../../app/session'
 import { Page } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
 import { useUrl } from '../../parts/search'
+import { TabBar } from '../../parts/TabBar'
 import { When } from '../../parts/When'
 
 const Components = lazy(() => import('./Components').then((m) => ({ default: m.Components })))
@@ -80,7 +80,7 @@ export default function ClusterPage() {
       }
     >
       {scan.error ? <Problem error={scan.error} /> : null}
-      <Tabs className={css.tabs} activeKey={open} onChange={(key) => setUrl({ tab: key === 'overview' ? '' : key, code: '' })} items={items} destroyOnHidden />
+      <TabBar label={t('sections')} tabs={items} active={open} onChange={(key) => setUrl({ tab: key === 'overview' ? '' : key, code: '' })} />
     </Page>
   )
 }

@@ -1,5 +1,6 @@
 import { LoadingOutlined } from '@ant-design/icons'
-import { Alert, Button, Tabs } from 'antd'
+import { Alert, Button } from 'antd'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import css from './assets.module.css'
@@ -11,6 +12,7 @@ import { useLive } from '../../app/live'
 import { CodeView } from '../../parts/CodeView'
 import { Copy } from '../../parts/Copy'
 import { Problem } from '../../parts/Problem'
+import { TabBar } from '../../parts/TabBar'
 import { When } from '../../parts/When'
 
 function Objects({ install }: { install: Install }) {
@@ -66,6 +68,7 @@ export function ConnectorInstall({ id }: { id: string }) {
   const shown = api.useQuery('get', '/api/v1/clusters/{id}/connector', { params })
   const token = api.useMutation('post', '/api/v1/clusters/{id}/connector')
   const scan = useScanNow()
+  const [way, setWay] = useState('manifest')
   const install = token.data ?? shown.data
   if (shown.error) return <Problem error={shown.error} retry={() => void shown.refetch()} />
   if (!install) return null
@@ -94,8 +97,11 @@ export function ConnectorInstall({ id }: { id: string }) {
               </>
             }
           />
-          <Tabs
-            items={[
+          <TabBar
+            label={t('waysToInstall')}
+            active={way}
+            onChange={setWay}
+            tabs={[
               { key: 'manifest', label: t('manifest'), children: <Snippet text={install.manifest} label={t('manifest')} hint={t('manifestHint')} /> },
               { key: 'helm', label: t('helm'), children: <Snippet text={install.values} label={t('helm')} hint={t('helmHint')} /> },
               { key: 'command', label: t('outside'), children: <Snippet text={install.command} label={t('outside')} hint={t('outsideHint')} /> },

@@ -60,6 +60,7 @@ function Paths({ body, assume, search, setUrl }: Props) {
   const { t } = useTranslation('attack')
   const node = body.nodes.some((n) => n.id === search.node) ? search.node : undefined
   const cut = body.cuts.find((c) => c.id === search.cut)
+  const whole = !search.namespace && !body.gaps.some((g) => g.code === 'hidden')
   const listed = useMemo(() => through(body, node), [body, node])
   const open = opened(listed, search.path)
   const graph = useMemo(() => {
@@ -72,7 +73,7 @@ function Paths({ body, assume, search, setUrl }: Props) {
   if (body.total === 0)
     return (
       <>
-        {body.graphs.length > 0 && <Summary body={body} />}
+        {body.graphs.length > 0 && <Summary body={body} whole={whole} />}
         <None body={body} assumed={assume} />
         <Gaps body={body} />
       </>
@@ -80,7 +81,7 @@ function Paths({ body, assume, search, setUrl }: Props) {
   const chosen = node ? body.nodes.find((n) => n.id === node) : undefined
   return (
     <>
-      <Summary body={body} />
+      <Summary body={body} whole={whole} />
       <div className={css.columns}>
         <section className={css.left} aria-label={t('graph')}>
           <Suspense fallback={<Skeleton.Node active className={css.waiting} />}>

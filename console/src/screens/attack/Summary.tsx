@@ -6,8 +6,8 @@ import type { Body } from './model'
 import { When } from '../../parts/When'
 import { useFormat } from '../../text/format'
 
-// Summary says how many paths there are, of what, and how old that is.
-export function Summary({ body }: { body: Body }) {
+// Summary says how many paths there are, of what, and how old that is. The numbers of workloads are of whole clusters.
+export function Summary({ body, whole }: { body: Body; whole: boolean }) {
   const { t } = useTranslation('attack')
   const { number } = useFormat()
   const sum = (of: (g: Body['graphs'][number]) => number) => body.graphs.reduce((n, g) => n + of(g), 0)
@@ -17,10 +17,8 @@ export function Summary({ body }: { body: Body }) {
     <>
       <p className={css.summary} role="status">
         <strong>{t('count', { count: body.total, number: number(body.total) })}</strong>
-        {' · '}
-        {t('exposed', { count: sum((g) => g.exposed), number: number(sum((g) => g.exposed)) })}
-        {' · '}
-        {t('entries', { count: sum((g) => g.entries), number: number(sum((g) => g.entries)) })}
+        {whole && ` · ${t('exposed', { count: sum((g) => g.exposed), number: number(sum((g) => g.exposed)) })}`}
+        {whole && ` · ${t('entries', { count: sum((g) => g.entries), number: number(sum((g) => g.entries)) })}`}
         {oldest && (
           <>
             {' · '}

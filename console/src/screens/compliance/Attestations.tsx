@@ -69,7 +69,8 @@ function Attestation({ item: a, cluster, may, onChange }: { item: Story['attesta
   const { date, dateTime } = useFormat()
   const withdraw = api.useMutation('delete', '/api/v1/attestations/{id}', { onSuccess: onChange })
   const ended = !missing(a.endedAt)
-  const expired = new Date(a.expiresAt).getTime() < Date.now()
+  const [now] = useState(() => Date.now())
+  const expired = new Date(a.expiresAt).getTime() < now
   return (
     <li>
       <div className={css.evidenceHead}>

@@ -52,7 +52,7 @@ export default function FrameworkPage() {
         <>
           {info?.note}{' '}
           {source && (
-            <a href={source} target="_blank" rel="noreferrer noopener">
+            <a href={source} target="_blank" rel="noreferrer noopener" className={css.inText}>
               {t('standard')}
             </a>
           )}

@@ -3,7 +3,7 @@ import { Alert, Skeleton } from 'antd'
 import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 
-import { parts } from './choices'
+import { covered, parts } from './choices'
 import { Comments } from './Comments'
 import { Decide } from './Decide'
 import { Effect } from './EffectView'
@@ -55,7 +55,7 @@ function Body({ exception: e }: { exception: Record }) {
 
 function Facts({ exception: e }: { exception: Record }) {
   const { t } = useTranslation('exceptions')
-  const { date } = useFormat()
+  const { date, dateTime } = useFormat()
   const cluster = useTargetName()
   const mine = useProfile().user?.id === e.requesterId
   const rows: [string, ReactNode][] = []
@@ -69,7 +69,7 @@ function Facts({ exception: e }: { exception: Record }) {
   add(t('col.requester'), mine ? t('you', { name: e.requester }) : e.requester)
   add(t('col.asked'), <When at={e.askedAt} />)
   add(t('source'), e.source === 'vex' && t('fromVex'))
-  add(t('col.ends'), [e.expiresAt && date(e.expiresAt), e.untilFix && t('withFix')].filter(Boolean).join(' · ') || t('never'))
+  add(t('col.ends'), [e.expires ? (e.expires.length === 10 ? t('untilDay', { date: date(e.expires) }) : dateTime(e.expires)) : undefined, e.untilFix && t('withFix')].filter(Boolean).join(' · ') || t('never'))
   add(t('col.approver'), e.approver)
   add(t('decided'), e.decidedAt && <When at={e.decidedAt} />)
   add(t('note'), e.note)
@@ -87,7 +87,20 @@ function Accepted({ exception: e }: { exception: Record }) {
   const { t } = useTranslation('exceptions')
   const { number } = useFormat()
   const query = api.useQuery('get', '/api/v1/exceptions/{id}/effect', { params: { path: { id: Number(e.id) } } }, { enabled: e.status === 'pending', retry: false })
-  if (e.status === 'pending') return query.error ? <Problem error={query.error} /> : query.data ? <Effect effect={query.data} /> : <Skeleton active title={false} paragraph={{ rows: 2 }} />
+  const list = covered(e.scope, e.targetId)
+  if (e.status === 'pending')
+    return (
+      <>
+        {query.error ? <Problem error={query.error} /> : query.data ? <Effect effect={query.data} /> : <Skeleton active title={false} paragraph={{ rows: 2 }} />}
+        {list && (
+          <p>
+            <Link to="/risks" search={list}>
+              {t('seeThem')}
+            </Link>
+          </p>
+        )}
+      </>
+    )
   return (
     <>
       {e.unused && <Alert type="warning" showIcon title={t('nothingToAccept')} />}

@@ -86,7 +86,7 @@ export default function Exceptions() {
         <ul>
           {tabs.map((x) => (
             <li key={x}>
-              <Link to="/exceptions" search={changed(search, { tab: x, ending: undefined, unused: undefined })} aria-current={x === tab ? 'page' : undefined} activeProps={{}}>
+              <Link to="/exceptions" search={changed(search, { tab: x, ending: undefined, unused: undefined })} aria-current={x === tab ? 'page' : undefined} activeOptions={{ exact: true, includeSearch: true }}>
                 {t(`tab.${x}`)} <span className={css.count}>{summary.data ? number(countOf(x, summary.data.status)) : ''}</span>
               </Link>
             </li>

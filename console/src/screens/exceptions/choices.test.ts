@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { bound, choicesFor, common, parts, repositoryOf } from './choices'
+import { bound, choicesFor, common, covered, parts, repositoryOf } from './choices'
 
 const document = { fingerprint: 'f', kind: 'configuration', rule: 'workload/x', severity: 'high', status: 'open', resource: { kind: 'Deployment', name: 'till' } }
 const config = { id: '7', targetId: '3', rule: 'workload/x', kind: 'configuration', namespace: 'shop', document }
@@ -41,4 +41,12 @@ test('a scope must name what it is about', () => {
   expect(bound({ rule: ' ' })).toBe(false)
   expect(bound({ package: 'log4j-core' })).toBe(true)
   expect(parts({ namespace: 'shop', rule: 'a/b' }).map((p) => p.field)).toEqual(['rule', 'namespace'])
+})
+
+test('what a scope covers is a list where the filter can say it', () => {
+  expect(covered({ fingerprint: 'ab', namespace: 'shop' }, '3')).toEqual({ view: 'findings', target: '3', fingerprint: 'ab' })
+  expect(covered({ rule: 'workload/x', namespace: 'shop' }, '3')).toEqual({ view: 'findings', target: '3', rule: 'workload/x', namespace: 'shop' })
+  expect(covered({ cve: 'CVE-2021-44228' })).toEqual({ view: 'findings', cve: 'CVE-2021-44228' })
+  for (const scope of [{ rule: 'workload/*' }, { rule: 'a/b', labels: 'team=shop' }, { cve: 'GHSA-1' }, { cve: 'CVE-1', namespace: 'shop' }, { image: 'nginx' }, {}]) expect(covered(scope, '3')).toBeUndefined()
+  expect(covered({ fingerprint: 'ab' })).toBeUndefined()
 })

@@ -70,3 +70,15 @@ export function bound(scope: Scope): boolean {
 export function parts(scope: Scope): { field: ScopeField; value: string }[] {
   return scopeFields.flatMap((field) => (scope[field] ? [{ field, value: scope[field] }] : []))
 }
+
+// covered is the list of findings that a scope covers, where the filter of findings can say the same: no patterns, no labels.
+export function covered(scope: Scope, targetId?: string): Record<string, string> | undefined {
+  const target = targetId && targetId !== '0' ? targetId : undefined
+  const said = parts(scope)
+  const known = ['fingerprint', 'rule', 'cve', 'package', 'digest', 'namespace']
+  if (said.length === 0 || said.some((p) => !known.includes(p.field) || /[*?[\]]/.test(p.value))) return undefined
+  if (scope.fingerprint && !target) return undefined
+  if (scope.cve && (scope.namespace || !/^CVE-/i.test(scope.cve))) return undefined // aliases, and images that run elsewhere too
+  if (scope.fingerprint) return { view: 'findings', target: target!, fingerprint: scope.fingerprint }
+  return { view: 'findings', ...(target ? { target } : {}), ...Object.fromEntries(said.map((p) => [p.field, p.value])) }
+}

@@ -3,7 +3,7 @@ import { Switch } from 'antd'
 import { useMemo, useRef, useState, type KeyboardEvent } from 'react'
 import { useTranslation } from 'react-i18next'
 
-import { linesOf, total, treeOf, type FileRow, type Line } from './tree'
+import { linesOf, total, treeOf, worst, type FileRow, type Line } from './tree'
 import css from './iac.module.css'
 import { SeverityCounts } from '../../parts/Severity'
 import { useFormat } from '../../text/format'
@@ -72,7 +72,7 @@ export function FileTree({ files, selected, onSelect, unlisted }: Props) {
           >
             <span aria-hidden>{line.node.file ? line.node.file.note ? <FileOutlined /> : <FileTextOutlined /> : line.open ? <CaretDownOutlined /> : <CaretRightOutlined />}</span>
             <span className={css.nodeName}>{line.node.name}</span>
-            {total(line.node.counts) > 0 && (!line.open || line.node.file) && <SeverityCounts counts={line.node.counts} />}
+            {total(line.node.counts) > 0 && (!line.open || line.node.file) && <SeverityCounts counts={worst(line.node.counts)} />}
           </button>
         ))}
         {lines.length === 0 && <p className={css.soft}>{t('noRiskyFile')}</p>}

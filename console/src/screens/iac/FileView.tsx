@@ -3,7 +3,7 @@ import { Alert, Button, Skeleton } from 'antd'
 import { useEffect, useMemo, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 
-import { chosen, isActive, step, type FileFinding } from './findings'
+import { byLine, chosen, isActive, step, type FileFinding } from './findings'
 import css from './iac.module.css'
 import { api } from '../../api/client'
 import { CodeView } from '../../parts/CodeView'
@@ -24,7 +24,7 @@ type Props = { path: string; file: ReturnType<typeof useFile>; onNextFile: (by: 
 
 // FileView shows a file with its findings at their lines. N and P, or the buttons, go from finding to finding, and on to the next file.
 export function FileView({ path, file, onNextFile }: Props) {
-  const { t } = useTranslation('iac')
+  const { t } = useTranslation(['iac', 'words'])
   const { bytes, number } = useFormat()
   const [search, set] = useUrl()
   const { query, findings, selected } = file
@@ -58,9 +58,10 @@ export function FileView({ path, file, onNextFile }: Props) {
     <button type="button" className={css.note} aria-pressed={f.id === selected?.id} onClick={() => select(f)} data-finding={f.id}>
       <SeverityTag severity={f.severity} />
       <span>{f.title}</span>
+      {!isActive(f) && <span className={css.soft}>({t(`words:status.${f.status as 'ignored'}`)})</span>}
     </button>
   )
-  const marks = findings.filter((f) => f.line > 0).map((f) => ({ line: f.line, note: note(f) }))
+  const marks = [...byLine(findings)].map(([line, list]) => ({ line, note: list.map((f) => <div key={f.id}>{note(f)}</div>) }))
   const whole = findings.filter((f) => f.line <= 0)
   return (
     <section className={css.stack} aria-label={path}>

@@ -4,6 +4,7 @@ import { Alert } from 'antd'
 import { useEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 
+import css from './iac.module.css'
 import { api } from '../../api/client'
 import { Bar } from '../scans/Bar'
 import { going, taskShare, type Task } from '../scans/progress'
@@ -29,9 +30,11 @@ function Following({ id }: { id: string }) {
   const x = task.data
   if (!x) return null
   const more = (
-    <Link to="/tasks/$id" params={{ id }}>
-      {t('toTask')}
-    </Link>
+    <span className={css.inAlert}>
+      <Link to="/tasks/$id" params={{ id }}>
+        {t('toTask')}
+      </Link>
+    </span>
   )
   if (going(x.status)) {
     return <Alert type="info" showIcon role="status" title={t('scanning')} description={<Bar label={t('scanning')} share={taskShare(x)} remaining={x.progress.remainingMs} going />} action={more} />

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { chosen, isActive, step, valueText, type FileFinding } from './findings'
+import { byLine, chosen, isActive, step, valueText, type FileFinding } from './findings'
 
 const list = [
   { id: '1', line: 0, status: 'open' },
@@ -21,6 +21,9 @@ describe('the findings of a file', () => {
     expect(step(list, list[2], 1)).toBeUndefined()
     expect(step(list, list[0], -1)).toBeUndefined()
     expect(step([], undefined, 1)).toBeUndefined()
+  })
+  it('are gathered by line', () => {
+    expect([...byLine(list)].map(([line, at]) => [line, at.map((f) => f.id)])).toEqual([[4, ['2', '3']]])
   })
   it('count while they are active', () => {
     expect(list.map(isActive)).toEqual([true, false, true])

@@ -14,6 +14,13 @@ export function chosen(list: FileFinding[], id: string | undefined, line: string
   return list.find((f) => f.id === id) ?? (line ? list.find((f) => f.line === Number(line)) : undefined)
 }
 
+// byLine gathers the findings that stand at each line.
+export function byLine(list: FileFinding[]): Map<number, FileFinding[]> {
+  const out = new Map<number, FileFinding[]>()
+  for (const f of list) if (f.line > 0) out.set(f.line, [...(out.get(f.line) ?? []), f])
+  return out
+}
+
 // step is the finding after or before one; undefined past the ends: the next file comes then.
 export function step(list: FileFinding[], from: FileFinding | undefined, by: 1 | -1): FileFinding | undefined {
   if (!from) return by === 1 ? list[0] : list.at(-1)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { around, filesIn, firstRisky, linesOf, total, treeOf, type FileRow } from './tree'
+import { around, filesIn, firstRisky, linesOf, total, treeOf, worst, type FileRow } from './tree'
 
 function file(path: string, critical = 0, high = 0): FileRow {
   return { path, type: 'k8s_yaml', size: 1, findings: { critical, high, medium: 0, low: 0, info: 0 } }
@@ -23,6 +23,10 @@ describe('the tree of files', () => {
     expect(names([])).toEqual(['a/b', ' c', '  x.yaml', '  y.yaml', ' d.yaml', 'deep/only', ' z.yaml', 'Dockerfile'])
     expect(names(['a/b', 'deep/only'])).toEqual(['a/b', 'deep/only', 'Dockerfile'])
     expect(names(['a/b/c'], true)).toEqual(['a/b', ' c', ' d.yaml', 'Dockerfile'])
+  })
+  it('has room for the worst two severities', () => {
+    expect(worst({ critical: 0, high: 2, medium: 0, low: 4, info: 9 })).toEqual({ high: 2, low: 4 })
+    expect(worst({ critical: 0, high: 0, medium: 0, low: 0, info: 0 })).toEqual({})
   })
   it('begins with the worst file', () => {
     expect(firstRisky(files)?.path).toBe('a/b/c/x.yaml')

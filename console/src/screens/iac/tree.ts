@@ -13,6 +13,16 @@ export function total(counts: Counts): number {
   return severities.reduce((sum, s) => sum + counts[s], 0)
 }
 
+// worst leaves of counts the two worst severities that there are: a tree has no room for all.
+export function worst(counts: Counts): Record<string, number> {
+  return Object.fromEntries(
+    severities
+      .filter((s) => counts[s] > 0)
+      .slice(0, 2)
+      .map((s) => [s, counts[s]]),
+  )
+}
+
 // treeOf makes the tree: folders first, then by name. Folders that hold nothing but one folder are one line.
 export function treeOf(files: FileRow[]): Node[] {
   const root: Node = { path: '', name: '', children: [], counts: none() }

@@ -1,6 +1,6 @@
 import { DownOutlined, DownloadOutlined, ExclamationCircleOutlined } from '@ant-design/icons'
 import { useParams } from '@tanstack/react-router'
-import { Alert, Button, Dropdown, Skeleton, Tabs } from 'antd'
+import { Alert, Button, Dropdown, Skeleton } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { Findings } from './Findings'
@@ -18,6 +18,7 @@ import { Copy } from '../../parts/Copy'
 import { Page } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
 import { useUrl } from '../../parts/search'
+import { TabBar } from '../../parts/TabBar'
 import { When } from '../../parts/When'
 import { useFormat } from '../../text/format'
 
@@ -157,5 +158,5 @@ function Sections({ name, image, cluster, tab, choose }: SectionProps) {
   const old = Object.keys(image.kinds).length > 0
   const shown = sections.filter((s) => image.read || s.key === 'uses' || (s.key === 'risks' && old))
   const here = shown.some((s) => s.key === tab) ? tab : shown[0]!.key
-  return <Tabs activeKey={here} onChange={choose} destroyOnHidden items={shown} />
+  return <TabBar label={image.references[0] ?? name} tabs={shown} active={here!} onChange={choose} />
 }

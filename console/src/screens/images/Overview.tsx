@@ -1,3 +1,4 @@
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { Advice } from './Advice'
@@ -25,7 +26,8 @@ export function Overview({ image }: { image: Image }) {
 
 function Checks({ image }: { image: Image }) {
   const { t } = useTranslation('images')
-  const list = checks(image, Date.parse(image.readAt ?? '') || Date.now())
+  const [now] = useState(() => Date.now())
+  const list = checks(image, now)
   return (
     <Panel title={t('check.title')}>
       {list.length === 0 ? (

@@ -1,24 +1,26 @@
 import { PlusOutlined } from '@ant-design/icons'
-import { Button, Tag } from 'antd'
+import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { place, type Channel } from './channel'
 import { ChannelForm } from './ChannelForm'
 import { api } from '../../api/client'
 import { useMay } from '../../app/session'
-import { DataTable, paging, type Column } from '../../parts/DataTable'
+import { DataTable, type Column } from '../../parts/DataTable'
 import { EmptyState } from '../../parts/EmptyState'
 import { Panel } from '../../parts/Page'
 import { useUrl } from '../../parts/search'
+import { Verdict } from '../../parts/Verdict'
 import { When } from '../../parts/When'
+import { whole } from '../../parts/whole'
 
 // Channels lists where messages go, and how that went.
 export default function Channels() {
   const { t } = useTranslation('integrations')
   const may = useMay('manage-settings')
   const [url, set] = useUrl()
-  const query = api.useInfiniteQuery('get', '/api/v1/channels', {}, paging)
-  const rows = query.data?.pages.flatMap((p) => p.items ?? []) ?? []
+  const query = api.useQuery('get', '/api/v1/channels')
+  const rows = query.data?.items ?? []
   const columns: Column<Channel>[] = [
     { key: 'name', title: t('channel.name'), width: 180, render: (c) => c.name },
     { key: 'kind', title: t('channel.kind'), width: 130, render: (c) => t(`kind.${c.kind}`) },
@@ -38,7 +40,7 @@ export default function Channels() {
       <DataTable<Channel>
         name="channels"
         label={t('title.channels')}
-        query={query}
+        query={whole(query)}
         columns={columns}
         rowKey={(c) => c.id}
         open={url.channel}
@@ -52,7 +54,8 @@ export default function Channels() {
 
 function State({ channel: c }: { channel: Channel }) {
   const { t } = useTranslation('integrations')
-  if (!c.enabled) return <Tag>{t('channel.off')}</Tag>
-  if (c.failure) return <Tag color="red" title={c.failure}>{t('channel.failing')}</Tag>
-  return <Tag color="green">{t('channel.on')}</Tag>
+  if (!c.enabled) return <Verdict state="ended" word={t('channel.off')} />
+  if (c.failure) return <Verdict state="bad" word={t('channel.failing')} why={c.failure} />
+  if (!c.sentAt) return <Verdict state="unknown" word={t('channel.unused')} />
+  return <Verdict state="ok" word={t('channel.on')} />
 }

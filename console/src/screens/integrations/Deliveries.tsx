@@ -1,4 +1,4 @@
-import { App, Button, Tag } from 'antd'
+import { App, Button } from 'antd'
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 
@@ -12,13 +12,14 @@ import { Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
 import { useUrl } from '../../parts/search'
 import { SlideOver } from '../../parts/SlideOver'
+import { Verdict } from '../../parts/Verdict'
 import { When } from '../../parts/When'
 import { useFormat } from '../../text/format'
 
 type Delivery = Schemas['Delivery']
 
 const states = ['sent', 'waiting', 'gathered', 'dead', 'digested'] as const
-const colors = { sent: 'green', waiting: 'gold', gathered: undefined, dead: 'red', digested: undefined } as const
+const looks = { sent: 'ok', waiting: 'warn', gathered: 'unknown', dead: 'bad', digested: 'ok' } as const
 
 // Deliveries is the log of what was sent through channels, newest first.
 export default function Deliveries() {
@@ -36,7 +37,7 @@ export default function Deliveries() {
   const name = (id: string) => channels.data?.items?.find((c) => c.id === id)?.name ?? `#${id}`
   const columns: Column<Delivery>[] = [
     { key: 'at', title: t('delivery.at'), width: 120, render: (d) => <When at={d.at} /> },
-    { key: 'state', title: t('delivery.state'), width: 120, render: (d) => <Tag color={colors[d.state]}>{t(`delivery.is.${d.state}`)}</Tag> },
+    { key: 'state', title: t('delivery.state'), width: 120, render: (d) => <Verdict state={looks[d.state]} word={t(`delivery.is.${d.state}`)} /> },
     { key: 'title', title: t('delivery.title'), width: 320, render: (d) => d.title },
     { key: 'channel', title: t('delivery.channel'), width: 150, render: (d) => name(d.channelId) },
     { key: 'attempts', title: t('delivery.attempts'), width: 90, align: 'right', render: (d) => d.attempts },
@@ -85,7 +86,7 @@ function One({ delivery: d, channel }: { delivery: Delivery; channel: string }) 
       <dl className={css.facts}>
         <dt>{t('delivery.state')}</dt>
         <dd>
-          <Tag color={colors[d.state]}>{t(`delivery.is.${d.state}`)}</Tag>
+          <Verdict state={looks[d.state]} word={t(`delivery.is.${d.state}`)} />
         </dd>
         <dt>{t('delivery.channel')}</dt>
         <dd>{channel}</dd>

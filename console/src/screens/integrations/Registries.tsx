@@ -5,11 +5,12 @@ import { useTranslation } from 'react-i18next'
 import { RegistryForm } from './RegistryForm'
 import { RegistryState } from './RegistryState'
 import { api, type Schemas } from '../../api/client'
-import { DataTable, paging, type Column } from '../../parts/DataTable'
+import { DataTable, type Column } from '../../parts/DataTable'
 import { EmptyState } from '../../parts/EmptyState'
 import { Panel } from '../../parts/Page'
 import { useUrl } from '../../parts/search'
 import { When } from '../../parts/When'
+import { whole } from '../../parts/whole'
 
 type Registry = Schemas['Registry']
 
@@ -17,8 +18,8 @@ type Registry = Schemas['Registry']
 export default function Registries() {
   const { t } = useTranslation('integrations')
   const [url, set] = useUrl()
-  const query = api.useInfiniteQuery('get', '/api/v1/registries', {}, paging)
-  const rows = query.data?.pages.flatMap((p) => p.items ?? []) ?? []
+  const query = api.useQuery('get', '/api/v1/registries')
+  const rows = query.data?.items ?? []
   const columns: Column<Registry>[] = [
     { key: 'name', title: t('registry.name'), width: 170, render: (r) => r.name },
     { key: 'address', title: t('registry.address'), width: 240, render: (r) => <code>{r.address}</code> },
@@ -40,7 +41,7 @@ export default function Registries() {
       <DataTable<Registry>
         name="registries"
         label={t('title.registries')}
-        query={query}
+        query={whole(query)}
         columns={columns}
         rowKey={(r) => r.id}
         open={url.registry}

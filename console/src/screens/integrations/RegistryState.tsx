@@ -1,9 +1,9 @@
-import { CheckCircleFilled, CloseCircleFilled, QuestionCircleOutlined } from '@ant-design/icons'
 import { Alert } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import css from './Integrations.module.css'
 import type { Schemas } from '../../api/client'
+import { Verdict } from '../../parts/Verdict'
 import { useFormat } from '../../text/format'
 
 type Check = NonNullable<Schemas['Registry']['check']>
@@ -23,19 +23,8 @@ const key = {
 // RegistryState says what the last check saw, in a few words.
 export function RegistryState({ check }: { check: Check | undefined }) {
   const { t } = useTranslation('integrations')
-  if (!check)
-    return (
-      <span className="text-soft">
-        <QuestionCircleOutlined aria-hidden /> {t('check.not')}
-      </span>
-    )
-  const good = check.state === 'ok'
-  const Icon = good ? CheckCircleFilled : CloseCircleFilled
-  return (
-    <span style={{ color: good ? 'var(--good)' : 'var(--critical)' }}>
-      <Icon aria-hidden /> {t(`check.state.${key[check.state]}`)}
-    </span>
-  )
+  if (!check) return <Verdict state="unknown" word={t('check.not')} />
+  return <Verdict state={check.state === 'ok' ? 'ok' : 'bad'} word={t(`check.state.${key[check.state]}`)} why={check.detail} />
 }
 
 // RegistryCheck shows all that a check saw.

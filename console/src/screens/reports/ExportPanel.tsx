@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router'
 import { Radio } from 'antd'
 import { useTranslation } from 'react-i18next'
 
+import { ClusterField } from './ClusterField'
 import { LanguageField } from './LanguageField'
 import { exportForms, filterFor, fitting, frameworkForms, whats } from './model'
 import css from './reports.module.css'
@@ -24,8 +25,7 @@ export function ExportPanel() {
   const views = useViews()
   const what = whats.find((w) => w === search.what) ?? 'findings'
   const view = views.find((v) => v.name === search.saved)
-  const filter = filterFor(view ? view.search : {}, scope.target)
-  if (!view && scope.namespace.length > 0) filter.namespace = scope.namespace.join(',')
+  const filter = filterFor(view?.search, scope.target)
   const lang = search.lang === 'en' || search.lang === 'zh' ? search.lang : i18n.language === 'zh' ? 'zh' : 'en'
   const form = fitting(search.form, what === 'findings' ? exportForms : frameworkForms)
   const framework = search.framework ?? ''
@@ -35,6 +35,7 @@ export function ExportPanel() {
     <Panel title={t('exportTitle')}>
       <div className={css.form}>
         <WhatFields id="export" what={what} view={view?.name ?? ''} framework={framework} onChange={(c) => setSearch({ what: c.what, saved: c.view, framework: c.framework, ...(c.what ? {} : { what }) }, true)} />
+        <ClusterField id="export-clusters" value={scope.target} onChange={(target) => setSearch({ target, what }, true)} hint={what === 'findings' ? (view?.search.target ? t('clustersOfView') : t('clustersYouSee')) : t('frameworkHint')} />
         <fieldset>
           <legend>{t('form')}</legend>
           <Radio.Group value={form} onChange={(e) => setSearch({ form: e.target.value as string }, true)} options={(what === 'findings' ? exportForms : frameworkForms).map((f) => ({ value: f, label: t(`forms.${f}`) }))} />
@@ -57,16 +58,13 @@ export function ExportPanel() {
             />
           </>
         ) : (
-          <>
-            <p className={css.soft}>{t('frameworkHint')}</p>
-            <DownloadButton
-              primary
-              label={t('download')}
-              name={`${framework}.${form}`}
-              disabled={!framework}
-              get={(signal) => call.GET('/api/v1/compliance/{framework}/export', { params: { path: { framework }, query: { target, form: fitting(form, frameworkForms), lang } }, parseAs: 'stream', signal })}
-            />
-          </>
+          <DownloadButton
+            primary
+            label={t('download')}
+            name={`${framework}.${form}`}
+            disabled={!framework}
+            get={(signal) => call.GET('/api/v1/compliance/{framework}/export', { params: { path: { framework }, query: { target, form: fitting(form, frameworkForms), lang } }, parseAs: 'stream', signal })}
+          />
         )}
       </div>
     </Panel>

@@ -110,7 +110,7 @@ export function ReportForm({ report, onClose }: { report?: Report; onClose: () =
               if (c.framework !== undefined) setFramework(c.framework)
             }}
           />
-          <ClusterField id="report-clusters" value={targets} onChange={setTargets} hint={what === 'findings' && view !== '' ? t('clustersOfView') : t('clustersAll')} />
+          <ClusterField id="report-clusters" value={targets} onChange={setTargets} hint={what === 'findings' && view !== '' && view !== ownFilter ? t('clustersOfView') : t('clustersAll')} />
           <fieldset>
             <legend>{t('form')}</legend>
             <Radio.Group value={fitting(form, forms)} onChange={(e) => setForm(e.target.value as string)} options={forms.map((f) => ({ value: f, label: t(`forms.${f}`) }))} />

@@ -56,7 +56,7 @@ function List({ list }: { list: Report[] }) {
             <th style={{ minWidth: 160 }}>{t('name')}</th>
             <th style={{ minWidth: 180 }}>{t('what')}</th>
             <th style={{ minWidth: 160 }}>{t('schedule')}</th>
-            <th>{t('next')}</th>
+            <th style={{ minWidth: 110 }}>{t('next')}</th>
             <th style={{ minWidth: 160 }}>{t('last')}</th>
             <th>{t('owner')}</th>
             <th>{t('actions')}</th>

@@ -7,6 +7,7 @@ import { assetLink } from './links'
 import { Nothing } from './Nothing'
 import { flipped } from './sorts'
 import { api, type Schemas } from '../../api/client'
+import { useAppearance } from '../../app/appearance'
 import { DataTable, paging, type Column } from '../../parts/DataTable'
 import { SeverityCounts } from '../../parts/Severity'
 import { When } from '../../parts/When'
@@ -29,6 +30,7 @@ export function AssetsView({ filter, search }: { filter: Filter; search: Search 
   const { number } = useFormat()
   const [, setUrl] = useUrl()
   const navigate = useNavigate()
+  const { narrow } = useAppearance()
   const by = assetKindOf(search)
   const sort = (search.sort ?? 'score') as 'score'
   const query = api.useInfiniteQuery('get', '/api/v1/findings/assets', { params: { query: { ...queryOf(filter), by, sort, limit: 100 } } }, paging)
@@ -38,7 +40,7 @@ export function AssetsView({ filter, search }: { filter: Filter; search: Search 
     {
       key: 'name',
       title: t(`words:asset.${by}`),
-      width: 220,
+      width: narrow ? 150 : 220,
       sort: 'name',
       render: (a) => {
         const to = assetLink(a)
@@ -51,9 +53,6 @@ export function AssetsView({ filter, search }: { filter: Filter; search: Search 
         )
       },
     },
-    ...(by === 'workload' ? [{ key: 'groupKind', title: t('col.objectKind'), width: 110, render: (a: Asset) => (a.groupKind ?? '').split('.')[0] }] : []),
-    ...(placed && by !== 'namespace' ? [{ key: 'namespace', title: t('words:asset.namespace'), width: 120, sort: 'namespace', render: (a: Asset) => a.namespace }] : []),
-    ...(by !== 'cluster' ? [{ key: 'cluster', title: by === 'file' ? t('words:asset.project') : t('words:asset.cluster'), width: 120, sort: 'cluster', render: (a: Asset) => a.target }] : []),
     {
       key: 'severities',
       title: t('col.severities'),
@@ -74,6 +73,9 @@ export function AssetsView({ filter, search }: { filter: Filter; search: Search 
         </Link>
       ),
     },
+    ...(by === 'workload' ? [{ key: 'groupKind', title: t('col.objectKind'), width: 110, render: (a: Asset) => (a.groupKind ?? '').split('.')[0] }] : []),
+    ...(placed && by !== 'namespace' ? [{ key: 'namespace', title: t('words:asset.namespace'), width: 120, sort: 'namespace', render: (a: Asset) => a.namespace }] : []),
+    ...(by !== 'cluster' ? [{ key: 'cluster', title: by === 'file' ? t('words:asset.project') : t('words:asset.cluster'), width: 120, sort: 'cluster', render: (a: Asset) => a.target }] : []),
     { key: 'firstSeen', title: t('col.firstSeen'), width: 120, hidden: true, render: (a) => <When at={a.firstSeen} /> },
     { key: 'lookedAt', title: t('col.lookedAt'), width: 120, render: (a) => <When at={a.lookedAt} /> },
   ]

@@ -12,6 +12,11 @@ type Props = { filter: Filter; facets: ReturnType<typeof useFacets>; change: (c:
 
 const days = [1, 7, 30] as const
 
+// ago is the minute that was so many days before now.
+function ago(count: number): string {
+  return new Date(Date.now() - count * 86_400_000).toISOString().slice(0, 16) + ':00Z'
+}
+
 // FacetPanel shows what the filter can be narrowed to, each value with how many findings it would leave.
 export function FacetPanel({ filter, facets, change }: Props) {
   const { t } = useTranslation('risks')
@@ -19,7 +24,6 @@ export function FacetPanel({ filter, facets, change }: Props) {
   const data = facets.data
   if (!data) return <Skeleton active title={false} paragraph={{ rows: 16 }} />
   const group = { filter, data, change }
-  const since = (n: number) => change({ firstSince: new Date(Date.now() - n * 86_400_000).toISOString().slice(0, 16) + ':00Z' })
   return (
     <div className={css.facets}>
       <FacetGroup {...group} name="severity" always={severityWords} />
@@ -34,7 +38,7 @@ export function FacetPanel({ filter, facets, change }: Props) {
         <legend>{t('field.firstSince')}</legend>
         <div className={css.since}>
           {days.map((n) => (
-            <Button key={n} size="small" onClick={() => since(n)}>
+            <Button key={n} size="small" onClick={() => change({ firstSince: ago(n) })}>
               {t('lastDays', { count: n })}
             </Button>
           ))}

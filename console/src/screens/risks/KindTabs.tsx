@@ -21,7 +21,7 @@ export function KindTabs({ filter, search, facets }: Props) {
   const least = list.some((f) => f.atLeast)
   const tab = (key: string, kind: Kind | '', label: string, count: number | undefined, atLeast: boolean | undefined) => (
     <li key={key}>
-      <Link to="/risks" search={changed(search, { kind, open: undefined })} aria-current={(filter.kind ?? '') === kind ? 'page' : undefined} activeProps={{}} className={css.tab}>
+      <Link to="/risks" search={changed(search, { kind, open: undefined })} aria-current={(filter.kind ?? '') === kind ? 'page' : undefined} activeOptions={{ exact: true, includeSearch: true }} className={css.tab}>
         {label} {facets && <span className={css.count}>{(atLeast ? '≥\u2009' : '') + number(count ?? 0)}</span>}
       </Link>
     </li>

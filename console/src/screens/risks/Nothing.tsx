@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next'
 
 import { chipsOf, emptied, queryOf, type Filter } from './filter'
 import { api } from '../../api/client'
-import { useMay } from '../../app/session'
+import { useMay, useProfile } from '../../app/session'
 import { EmptyState } from '../../parts/EmptyState'
 import { changed, useUrl } from '../../parts/search'
 
@@ -18,6 +18,8 @@ export function Nothing({ filter }: { filter: Filter }) {
   const gaps = api.useQuery('get', '/api/v1/gaps', { params: { query: { target, limit: 1 } } })
   const looked = api.useQuery('get', '/api/v1/overview', { params: { query: { target, days: 1 } } })
   const coverage = looked.data?.coverage
+  const whole = useProfile().grants.some((g) => !g.namespace) // gaps are told to who sees whole clusters
+  const never = coverage?.never ?? 0
   const unscanned = coverage && (coverage.targets === 0 || coverage.never === coverage.targets)
   const gapLink = (gaps.data?.items?.length ?? 0) > 0 && (
     <Link to="/gaps" search={changed({}, { target: filter.target })}>
@@ -58,11 +60,26 @@ export function Nothing({ filter }: { filter: Filter }) {
         title={t('noMatch')}
         hint={
           <>
-            {t('noMatchHint')} {gapLink}
+            <div>{t('noMatchHint')}</div>
+            {gapLink}
           </>
         }
         action={<Button onClick={() => setUrl(emptied())}>{t('clear')}</Button>}
       />
     )
-  return <EmptyState title={t('noFindings')} hint={gapLink ? <>{t('noFindingsGaps')} {gapLink}</> : t('noFindingsHint')} />
+  return (
+    <EmptyState
+      title={t('noFindings')}
+      hint={
+        gapLink ? (
+          <>
+            <div>{t('noFindingsGaps')}</div>
+            {gapLink}
+          </>
+        ) : (
+          never > 0 ? t('someNever', { count: never }) : whole && gaps.data && t('noFindingsHint')
+        )
+      }
+    />
+  )
 }

@@ -2,7 +2,7 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
 
 import { Badges } from './Badges'
-import { queryOf, searchOf, type Filter, type Kind } from './filter'
+import { ofRisk, queryOf, type Filter, type Kind } from './filter'
 import { Nothing } from './Nothing'
 import { flipped } from './sorts'
 import { api, type Schemas } from '../../api/client'
@@ -13,12 +13,6 @@ import { useUrl, type Search } from '../../parts/search'
 import { useFormat } from '../../text/format'
 
 type Risk = Schemas['RiskLine']
-
-// findingsOf is the list that a risk counts: its severity and its marks are those of the worst, so they do not narrow it.
-function findingsOf(filter: Filter, r: Risk): Record<string, string> {
-  const { severity: _severity, kev: _kev, cve: _cve, q: _q, ...rest } = filter
-  return { ...searchOf(rest), rule: r.rule, kind: r.kind, view: 'findings' }
-}
 
 // RisksView lists what is wrong, once for each rule or vulnerability.
 export function RisksView({ filter, search }: { filter: Filter; search: Search }) {
@@ -39,7 +33,7 @@ export function RisksView({ filter, search }: { filter: Filter; search: Search }
       align: 'right',
       sort: 'active', down: true,
       render: (r) => (
-        <Link to="/risks" search={findingsOf(filter, r)}>
+        <Link to="/risks" search={ofRisk(filter, r)}>
           {(r.atLeast ? '≥\u2009' : '') + number(r.active)}
         </Link>
       ),
@@ -59,7 +53,7 @@ export function RisksView({ filter, search }: { filter: Filter; search: Search }
       rowKey={(r) => r.id}
       sort={flipped(sort)}
       onSort={(s) => setUrl({ sort: flipped(s) })}
-      onOpen={(r) => void navigate({ to: '/risks', search: findingsOf(filter, r) })}
+      onOpen={(r) => void navigate({ to: '/risks', search: ofRisk(filter, r) })}
       empty={<Nothing filter={filter} />}
       height="max(420px, calc(100vh - 330px))"
     />

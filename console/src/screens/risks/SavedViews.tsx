@@ -31,7 +31,7 @@ export function SavedViews({ search }: { search: Search }) {
       <ul>
         {views.list.map((v) => (
           <li key={v.name}>
-            <Link to="/risks" search={v.search} onClick={() => setOpen(false)} aria-current={v === now ? 'true' : undefined} activeProps={{}}>
+            <Link to="/risks" search={v.search} onClick={() => setOpen(false)} aria-current={v === now ? 'true' : undefined} activeOptions={{ exact: true, includeSearch: true }}>
               {v.name}
             </Link>
             <Button

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { changed } from '../../parts/search'
-import { assetKindOf, bodyOf, chipsOf, emptied, filterOf, queryOf, searchOf, toggled, viewOf, without } from './filter'
+import { assetKindOf, bodyOf, chipsOf, emptied, filterOf, ofRisk, queryOf, searchOf, toggled, viewOf, without } from './filter'
 
 describe('the filter in the URL', () => {
   test('is read and written without loss', () => {
@@ -17,6 +17,12 @@ describe('the filter in the URL', () => {
   test('has a view and a kind of asset', () => {
     expect([viewOf({}), viewOf({ view: 'assets' }), viewOf({ view: 'x' })]).toEqual(['risks', 'assets', 'risks'])
     expect([assetKindOf({}), assetKindOf({ by: 'image' })]).toEqual(['workload', 'image'])
+  })
+  test('a fingerprint is of a cluster', () => {
+    const fingerprint = 'f82557c75ad5baf61c07c83f18101fb3'
+    expect(filterOf({ fingerprint, target: '3' })).toEqual({ fingerprint, target: '3' })
+    expect(filterOf({ fingerprint })).toEqual({})
+    expect(filterOf({ fingerprint: 'x', target: '3' })).toEqual({ target: '3' })
   })
   test('is cleared whole', () => {
     expect(changed({ kind: 'secret', q: 'a', open: '3', view: 'findings', sort: '-severity' }, emptied())).toEqual({ view: 'findings', sort: '-severity' })
@@ -51,7 +57,7 @@ describe('chips', () => {
     expect(without(f, { field: 'framework', value: 'cis' })).toEqual({ framework: undefined, clause: undefined })
   })
   test('the last cluster takes the namespaces with it', () => {
-    expect(without(f, { field: 'target', value: '3' })).toEqual({ target: undefined, namespace: undefined })
+    expect(without(f, { field: 'target', value: '3' })).toEqual({ target: undefined, namespace: undefined, fingerprint: undefined })
   })
   test('values are put in and taken out', () => {
     expect(toggled(f, 'severity', 'low')).toEqual({ severity: ['critical', 'high', 'low'] })
@@ -59,4 +65,10 @@ describe('chips', () => {
     expect(toggled({ kev: 'true' }, 'kev', 'true')).toEqual({ kev: undefined })
     expect(toggled({}, 'rule', 'a/b')).toEqual({ rule: 'a/b' })
   })
+})
+
+test('the number of a risk leads to what it counts', () => {
+  const risk = { rule: 'CVE-2021-44228', kind: 'application-vulnerability' }
+  expect(ofRisk({ severity: 'critical', target: '3' }, risk)).toEqual({ ...risk, target: '3', view: 'findings' })
+  expect(ofRisk({ severity: 'critical', namespace: 'shop', target: '3' }, risk)).toEqual({ ...risk, target: '3', namespace: 'shop', severity: 'critical', view: 'findings' })
 })

@@ -12,7 +12,7 @@ export type View = (typeof views)[number]
 export type AssetKind = (typeof assetKinds)[number]
 
 const lists = ['target', 'namespace', 'kind', 'severity', 'status'] as const
-const words = ['rule', 'cve', 'package', 'image', 'digest', 'node', 'workload', 'framework', 'clause', 'q'] as const
+const words = ['rule', 'cve', 'package', 'image', 'digest', 'node', 'workload', 'framework', 'clause', 'fingerprint', 'q'] as const
 const numbers = ['asset', 'assignee', 'exception', 'priority'] as const
 const choices = ['kev', 'fixable'] as const
 const times = ['firstSince', 'firstUntil', 'changedSince'] as const
@@ -41,6 +41,7 @@ export function filterOf(search: Search): Filter {
   for (const field of numbers) if (whole.test(search[field] ?? '')) put(field, search[field])
   for (const field of choices) if (search[field] === 'true' || search[field] === 'false') put(field, search[field])
   for (const field of times) if (!Number.isNaN(Date.parse(search[field] ?? ''))) put(field, search[field])
+  if (out.fingerprint && (!/^[0-9a-f]{32}$/.test(out.fingerprint) || !out.target)) delete out.fingerprint
   if (!out.framework || !out.clause) {
     delete out.framework
     delete out.clause
@@ -89,6 +90,7 @@ export function queryOf(f: Filter) {
     workload: f.workload,
     framework: f.framework,
     clause: f.clause,
+    fingerprint: f.fingerprint,
     q: f.q,
     asset: one(f.asset),
     assignee: one(f.assignee),
@@ -106,7 +108,7 @@ const yes = (text: string | undefined) => (text ? text === 'true' : undefined)
 
 // bodyOf is the same filter as the API's actions take it.
 export function bodyOf(f: Filter) {
-  const { target, namespace, kind, severity, status, kev: _kev, fixable: _fixable, ...rest } = queryOf(f)
+  const { target, namespace, kind, severity, status, ...rest } = queryOf(f)
   return { ...rest, targets: target, namespaces: namespace, kinds: kind, severities: severity, statuses: status, kev: yes(f.kev), fixable: yes(f.fixable) }
 }
 
@@ -126,8 +128,8 @@ export function without(f: Filter, chip: Chip): Change {
   if (chip.field === 'framework') return { framework: undefined, clause: undefined }
   if (!(lists as readonly string[]).includes(chip.field)) return { [chip.field]: undefined }
   const rest = listOf(f[chip.field]).filter((v) => v !== chip.value)
-  // Namespaces are chosen within clusters.
-  return chip.field === 'target' && rest.length === 0 ? { target: undefined, namespace: undefined } : { [chip.field]: rest }
+  // Namespaces and fingerprints are of clusters.
+  return chip.field === 'target' && rest.length === 0 ? { target: undefined, namespace: undefined, fingerprint: undefined } : { [chip.field]: rest }
 }
 
 // toggled puts a value into a list, or takes it out.
@@ -145,4 +147,16 @@ export function keyOf(f: Filter): string {
 // searchOf is a filter as the URL has it, for links and saved views.
 export function searchOf(f: Filter): Record<string, string> {
   return Object.fromEntries(fields.flatMap((field) => (f[field] ? [[field, f[field]]] : [])))
+}
+
+// ofRisk is the list of findings that a risk counts. Where counters answer, a risk's severity and marks are those of its worst finding,
+// and the count is of all: then they do not narrow the list.
+export function ofRisk(f: Filter, risk: { rule: string; kind: string }): Record<string, string> {
+  const out: Filter = { ...f, rule: risk.rule, kind: risk.kind }
+  delete out.cve
+  if (fields.every((k) => !f[k] || ['target', 'kind', 'severity', 'kev'].includes(k))) {
+    delete out.severity
+    delete out.kev
+  }
+  return { ...searchOf(out), view: 'findings' }
 }

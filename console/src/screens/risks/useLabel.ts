@@ -29,6 +29,7 @@ export function useLabel(facets?: Facets) {
     }
     const known = facets?.[field as FacetName]?.find((f) => f.value === value)?.label
     if (field === 'rule') return value
+    if (field === 'fingerprint') return value.slice(0, 12)
     return known || (field === 'target' || field === 'assignee' || field === 'asset' || field === 'exception' ? `#${value}` : value)
   }
 }

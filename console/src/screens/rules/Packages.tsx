@@ -2,20 +2,22 @@ import { Table, Tag } from 'antd'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
+import { toned } from './model'
 import type { Schemas } from '../../api/client'
 import { Panel } from '../../parts/Page'
 import { SearchBox } from '../../parts/SearchBox'
 
 type One = Schemas['AffectedPackage']
 
-const colours: Record<One['state'], string | undefined> = {
-  fixed: 'success',
-  affected: 'error',
-  'will-not-fix': 'error',
-  deferred: 'warning',
-  'under-investigation': 'processing',
-  'not-affected': undefined,
-  'end-of-life': 'error',
+// tones are colours of the console's own, whose contrast is enough in both themes.
+const tones: Record<One['state'], string> = {
+  fixed: 'good',
+  affected: 'critical',
+  'will-not-fix': 'critical',
+  deferred: 'medium',
+  'under-investigation': 'low',
+  'not-affected': 'info',
+  'end-of-life': 'critical',
 }
 
 // Packages lists what publishers say of packages: in which it is, and the version that fixes it.
@@ -38,7 +40,7 @@ export function Packages({ v }: { v: Schemas['VulnerabilityFull'] }) {
         columns={[
           { title: t('stream'), dataIndex: 'stream', width: 150 },
           { title: t('package'), dataIndex: 'package', render: (s: string) => <code>{s}</code> },
-          { title: t('state'), dataIndex: 'state', width: 150, render: (s: One['state']) => <Tag color={colours[s]}>{t(`states.${s}`)}</Tag> },
+          { title: t('state'), dataIndex: 'state', width: 150, render: (s: One['state']) => <Tag style={toned(tones[s])}>{t(`states.${s}`)}</Tag> },
           { title: t('fixedIn'), dataIndex: 'fixed', render: (list: string[] | undefined, p) => [list?.join(', ') ?? '—', p.subscription && ` (${p.subscription})`] },
           { title: t('advisory'), dataIndex: 'advisory', width: 180, render: (s?: string) => s ?? '—' },
         ]}

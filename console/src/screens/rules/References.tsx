@@ -7,7 +7,7 @@ export function References({ list }: { list: string[] }) {
       {list.map((address) => {
         const href = safeLink(address)
         return (
-          <li key={address} style={{ overflowWrap: 'anywhere' }}>
+          <li key={address} style={{ overflowWrap: 'anywhere', paddingBlock: 3 }}>
             {href ? (
               <a href={href} target="_blank" rel="noreferrer noopener">
                 {address}

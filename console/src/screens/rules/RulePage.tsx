@@ -59,7 +59,7 @@ function Lead({ rule }: { rule: Schemas['RuleFull'] }) {
     <>
       <SeverityTag severity={rule.severity} /> <code>{rule.id}</code> ·{' '}
       {rule.active > 0 ? (
-        <Link to="/risks" search={{ view: 'findings', rule: rule.rule }}>
+        <Link to="/risks" search={{ view: 'findings', rule: rule.rule }} style={{ textDecoration: 'underline' }}>
           {t('active', { count: rule.active, number: number(rule.active) })}
         </Link>
       ) : (

@@ -29,3 +29,8 @@ export function grouped<T extends { framework: string }>(list: T[]): [string, T[
   for (const one of list) out.set(one.framework, [...(out.get(one.framework) ?? []), one])
   return [...out]
 }
+
+// toned is the look of a tag in one of the theme's colours.
+export function toned(tone: string): { color: string; background: string; borderColor: string } {
+  return { color: `var(--${tone})`, background: `var(--${tone}-soft)`, borderColor: 'transparent' }
+}

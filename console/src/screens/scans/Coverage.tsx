@@ -27,7 +27,7 @@ export function Coverage() {
       type={targets > 0 && told.length === 0 && quiet ? 'success' : quiet ? 'info' : 'warning'}
       showIcon
       title={
-        <span className={css.row}>
+        <span className={`${css.row} ${css.inAlert}`}>
           <span>{t('coverage')}</span>
           {never > 0 && <Link to="/assets/clusters">{t('never', { count: never, number: number(never) })}</Link>}
           {old > 0 && <Link to="/assets/clusters">{t('old', { count: old, number: number(old) })}</Link>}

@@ -36,7 +36,7 @@ export function ItemDetail({ item, alone }: { item: Item; alone?: boolean }) {
           type="warning"
           showIcon
           title={
-            <span className={css.prose}>
+            <span className={css.inAlert}>
               {t('partialWhy')}{' '}
               <Link to="/gaps" search={{ target: item.targetId }}>
                 {t('toGaps')}
@@ -100,7 +100,7 @@ export function ItemDetail({ item, alone }: { item: Item; alone?: boolean }) {
                 .map((part) => (
                   <tr key={part}>
                     <th scope="row">{t(`parts.${part}`)}</th>
-                    <td>{t(`partPhase.${item.status === 'running' ? (p.items![part]!.phase) : item.status === 'ready' ? 'waiting' : 'done'}`)}</td>
+                    <td>{t(`partPhase.${item.status === 'running' ? p.items![part]!.phase : item.status === 'ready' ? 'waiting' : 'done'}`)}</td>
                     <td>{part === 'compliance' ? '–' : number(p.items![part]!.findings)}</td>
                   </tr>
                 ))}

@@ -31,6 +31,8 @@ export default function NewScan({ targets, onClose }: Props) {
       open
       title={t('newScan')}
       width={980}
+      style={{ top: 24 }}
+      styles={{ body: { maxHeight: 'calc(100vh - 190px)', overflow: 'auto' } }}
       onCancel={onClose}
       okText={t('start')}
       cancelText={t('cancelForm')}
@@ -41,20 +43,20 @@ export default function NewScan({ targets, onClose }: Props) {
       <div className={css.columns}>
         <div>
           <Form layout="vertical" component={false}>
-          <Form.Item label={t('scanName')} htmlFor="scan-name" extra={t('scanNameWhy')}>
-            <Input id="scan-name" value={name} maxLength={200} onChange={(e) => setName(e.target.value)} />
-          </Form.Item>
-          <Form.Item label={t('where')} htmlFor="scan-clusters">
-            <TargetFields id="scan-clusters" what={what} onChange={setWhat} action="scan" />
-          </Form.Item>
-          <Form.Item label={t('items')}>
-            <PartFields value={what.parts} onChange={(parts) => setWhat({ ...what, parts })} />
-          </Form.Item>
-          <details>
-            <summary>{t('bounds')}</summary>
-            <BudgetFields value={what.budget} onChange={(budget) => setWhat({ ...what, budget })} />
-          </details>
-        </Form>
+            <Form.Item label={t('scanName')} htmlFor="scan-name" extra={t('scanNameWhy')}>
+              <Input id="scan-name" value={name} maxLength={200} onChange={(e) => setName(e.target.value)} />
+            </Form.Item>
+            <Form.Item label={t('where')} htmlFor="scan-clusters">
+              <TargetFields id="scan-clusters" what={what} onChange={setWhat} action="scan" />
+            </Form.Item>
+            <Form.Item label={t('items')}>
+              <PartFields value={what.parts} onChange={(parts) => setWhat({ ...what, parts })} />
+            </Form.Item>
+            <details>
+              <summary>{t('bounds')}</summary>
+              <BudgetFields value={what.budget} onChange={(budget) => setWhat({ ...what, budget })} />
+            </details>
+          </Form>
         </div>
         <section className={css.box} aria-label={t('plan')} aria-live="polite">
           <PlanView plan={ready ? plan.data : undefined} pending={ready && plan.isFetching} error={ready ? plan.error : null} retry={() => void plan.refetch()} />

@@ -37,7 +37,20 @@ export function PlanView({ plan, pending, error, retry }: Props) {
         </ul>
       )}
       {plan.nodes.length > 0 && <Alert type="warning" showIcon title={t('nodesUnsupported', { count: plan.nodes.length, number: number(plan.nodes.length) })} />}
-      {!plan.advisoryData && <Alert type="warning" showIcon title={t('noAdvisoryData')} description={<Link to="/settings/$section" params={{ section: 'advisories' }}>{t('toAdvisories')}</Link>} />}
+      {!plan.advisoryData && (
+        <Alert
+          type="warning"
+          showIcon
+          title={t('noAdvisoryData')}
+          description={
+            <span className={css.inAlert}>
+              <Link to="/settings/$section" params={{ section: 'advisories' }}>
+                {t('toAdvisories')}
+              </Link>
+            </span>
+          }
+        />
+      )}
       {consent.unread > 0 && <Alert type="warning" showIcon title={t('willNotBeReached', { count: consent.unread, number: number(consent.unread) })} />}
       <h3>{t('read')}</h3>
       <div className={css.clusters} tabIndex={0} role="region" aria-label={t('read')}>

@@ -4,7 +4,7 @@ import { Link, useNavigate } from '@tanstack/react-router'
 import { App, Button, Tooltip } from 'antd'
 import { useTranslation } from 'react-i18next'
 
-import { once } from './once'
+import { whole } from '../../parts/whole'
 import { ScheduleForm } from './ScheduleForm'
 import { Tabs } from './Tabs'
 import { useTimesText } from './timesText'
@@ -32,7 +32,7 @@ export default function Schedules() {
   const may = useMay('manage-schedules')
   const mayScan = useMay('scan')
   const text = useTimesText()
-  const query = once<Schedule>(api.useQuery('get', '/api/v1/schedules'))
+  const query = whole<Schedule>(api.useQuery('get', '/api/v1/schedules'))
   const refresh = () => void client.invalidateQueries({ predicate: (q) => q.queryKey[1] === '/api/v1/schedules' })
   const run = api.useMutation('post', '/api/v1/schedules/{id}/run', { onSuccess: (task) => void navigate({ to: '/tasks/$id', params: { id: task.id } }) })
   const remove = api.useMutation('delete', '/api/v1/schedules/{id}', { onSuccess: refresh })

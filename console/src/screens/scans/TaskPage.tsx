@@ -45,7 +45,7 @@ export default function TaskPage() {
       lead={
         <span className={css.prose}>
           {t(`triggers.${x.trigger}`)}
-          {x.actor && <> · {t('by', { name: x.actor })}</>}
+          {x.actor && <> · {t('by', { name: x.actor === 'system' ? t('server') : x.actor })}</>}
           {x.scheduleId && (
             <>
               {' '}

@@ -63,7 +63,7 @@ export function TaskSummary({ task }: { task: Task }) {
         </dl>
         <div className={css.row}>
           <span className={css.soft}>
-            {t('items')}: {task.items.map((part) => t(`parts.${part as 'images'}`)).join(' · ')}
+            {t('itemsAre', { list: task.items.map((part) => t(`parts.${part as 'images'}`)).join(' · ') })}
           </span>
           {task.startedAt && <Link {...changes(task)}>{t('allChanges')}</Link>}
         </div>

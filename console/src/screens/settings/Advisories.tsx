@@ -6,12 +6,12 @@ import { AdvisoryImport } from './AdvisoryImport'
 import { AdvisorySource } from './AdvisorySource'
 import { AdvisoryUpdates } from './AdvisoryUpdates'
 import css from './Settings.module.css'
-import { Verdict } from './Verdict'
 import { api, type Schemas } from '../../api/client'
 import { useMay } from '../../app/session'
 import { Copy } from '../../parts/Copy'
 import { Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
+import { Verdict } from '../../parts/Verdict'
 import { useFormat } from '../../text/format'
 
 export type Data = Schemas['AdvisoryData']

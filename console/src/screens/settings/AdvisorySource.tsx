@@ -5,12 +5,12 @@ import { useTranslation } from 'react-i18next'
 
 import { path, type Data } from './Advisories'
 import css from './Settings.module.css'
-import { Verdict } from './Verdict'
 import { api, type Schemas } from '../../api/client'
 import { Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
+import { Verdict } from '../../parts/Verdict'
 import { When } from '../../parts/When'
-import { useFormat } from '../../text/format'
+import { missing, useFormat } from '../../text/format'
 
 type Source = Schemas['AdvisorySource']
 type Fields = { reference: string; everyHours: number }
@@ -71,7 +71,7 @@ function Body({ source, data }: { source: Source; data: Data }) {
         </dd>
         <dt>{t('source.next')}</dt>
         <dd>
-          <When at={source.nextAt} />
+          {missing(source.nextAt) ? t('source.never') : <When at={source.nextAt} />}
         </dd>
         <dt>{t('source.last')}</dt>
         <dd>

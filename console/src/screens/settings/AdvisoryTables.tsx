@@ -4,10 +4,10 @@ import { useTranslation } from 'react-i18next'
 
 import type { Data } from './Advisories'
 import css from './Settings.module.css'
-import { Verdict } from './Verdict'
 import { Choice } from '../../parts/Choice'
 import { Panel } from '../../parts/Page'
 import { listOf, useUrl } from '../../parts/search'
+import { Verdict } from '../../parts/Verdict'
 import { useFormat } from '../../text/format'
 
 const states = ['ok', 'warn', 'bad', 'ended', 'none', 'unknown'] as const
@@ -33,7 +33,7 @@ export function AdvisoryStreams({ data }: { data: Data }) {
       }
     >
       {none.length > 0 && <p className={css.warn}>{t('streams.without', { count: none.length, number: number(none.length) })}</p>}
-      <div className={css.scroll} style={{ maxHeight: 420 }} tabIndex={0} role="region" aria-label={t('streams.title')}>
+      <div className={css.scroll} style={{ maxHeight: 420 }} tabIndex={0} role="group" aria-label={t('streams.title')}>
         <table className={css.table}>
           <thead>
             <tr>
@@ -73,7 +73,7 @@ export function AdvisoryFeeds({ data }: { data: Data }) {
   const { number, date } = useFormat()
   return (
     <Panel title={t('feeds.title')}>
-      <div className={css.scroll} style={{ maxHeight: 420 }} tabIndex={0} role="region" aria-label={t('feeds.title')}>
+      <div className={css.scroll} style={{ maxHeight: 420 }} tabIndex={0} role="group" aria-label={t('feeds.title')}>
         <table className={css.table}>
           <thead>
             <tr>

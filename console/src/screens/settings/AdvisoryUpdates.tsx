@@ -2,8 +2,8 @@ import { useTranslation } from 'react-i18next'
 
 import type { Data } from './Advisories'
 import css from './Settings.module.css'
-import { Verdict } from './Verdict'
 import { Panel } from '../../parts/Page'
+import { Verdict } from '../../parts/Verdict'
 import { When } from '../../parts/When'
 import { useFormat } from '../../text/format'
 
@@ -17,7 +17,7 @@ export function AdvisoryUpdates({ data }: { data: Data }) {
       {list.length === 0 ? (
         <p className="text-soft">{t('updates.none')}</p>
       ) : (
-        <div className={css.scroll} tabIndex={0} role="region" aria-label={t('updates.title')}>
+        <div className={css.scroll} tabIndex={0} role="group" aria-label={t('updates.title')}>
           <table className={css.table}>
             <thead>
               <tr>

@@ -14,7 +14,7 @@ export default function Roles() {
   const name = useActionName()
   return (
     <Panel title={t('settings:roles.title')}>
-      <div className={css.scroll} tabIndex={0} role="region" aria-label={t('settings:roles.title')}>
+      <div className={css.scroll} tabIndex={0} role="group" aria-label={t('settings:roles.title')}>
         <table className={css.table}>
           <thead>
             <tr>

@@ -33,7 +33,7 @@ function Sessions({ list, error, path }: { list?: Session[]; error: unknown; pat
     <Panel title={t('sessions.title')}>
       {(error ?? end.error) ? <Problem error={error ?? end.error} /> : null}
       {list?.length === 0 && <p className="text-soft">{t('sessions.none')}</p>}
-      <div className={css.scroll} tabIndex={0} role="region" aria-label={t('sessions.title')}>
+      <div className={css.scroll} tabIndex={0} role="group" aria-label={t('sessions.title')}>
         <table className={css.table}>
           <thead>
             <tr>

@@ -5,10 +5,10 @@ import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import css from './Settings.module.css'
-import { Verdict } from './Verdict'
 import { api, type Schemas } from '../../api/client'
 import { Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
+import { Verdict } from '../../parts/Verdict'
 import { When } from '../../parts/When'
 import { useFormat } from '../../text/format'
 
@@ -45,7 +45,7 @@ export default function System() {
           <ul className={css.checks}>
             {(s.checks ?? []).map((c) => (
               <li key={c.id}>
-                <Verdict state={c.state} />
+                <Verdict state={c.state} word={t(`state.${c.state}`)} />
                 <strong>{c.title}</strong>
                 <span>
                   {c.text} <More check={c} />
@@ -91,7 +91,7 @@ function Processes({ system: s }: { system: Schemas['System'] }) {
   const { bytes } = useFormat()
   return (
     <Panel title={t('system.processes')}>
-      <div className={css.scroll} tabIndex={0} role="region" aria-label={t('system.processes')}>
+      <div className={css.scroll} tabIndex={0} role="group" aria-label={t('system.processes')}>
         <table className={css.table}>
           <thead>
             <tr>

@@ -1,5 +1,5 @@
 import { PlusOutlined } from '@ant-design/icons'
-import { App, Button, Popconfirm, Tag } from 'antd'
+import { App, Button, Popconfirm } from 'antd'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -7,11 +7,13 @@ import { useTranslation } from 'react-i18next'
 import { TokenForm } from './TokenForm'
 import { api, type Schemas } from '../../api/client'
 import { useProfile } from '../../app/session'
-import { DataTable, paging, type Column } from '../../parts/DataTable'
+import { DataTable, type Column } from '../../parts/DataTable'
 import { EmptyState } from '../../parts/EmptyState'
 import { Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
+import { Verdict } from '../../parts/Verdict'
 import { When } from '../../parts/When'
+import { whole } from '../../parts/whole'
 import { useActionName } from './actions'
 
 type Token = Schemas['Token']
@@ -21,7 +23,7 @@ export default function Tokens() {
   const { t } = useTranslation('settings')
   const { via } = useProfile()
   const [making, setMaking] = useState(false)
-  const query = api.useInfiniteQuery('get', '/api/v1/tokens', {}, paging)
+  const query = api.useQuery('get', '/api/v1/tokens')
   const columns = useTokenColumns('/api/v1/tokens')
   const make = via === 'session' && (
     <Button type="primary" icon={<PlusOutlined />} onClick={() => setMaking(true)}>
@@ -30,7 +32,7 @@ export default function Tokens() {
   )
   return (
     <Panel title={t('tokens.title')} extra={make}>
-      <DataTable<Token> name="tokens" label={t('tokens.title')} query={query} columns={columns.list} rowKey={(r) => r.id} empty={<EmptyState title={t('tokens.none')} hint={t('tokens.noneHint')} />} />
+      <DataTable<Token> name="tokens" label={t('tokens.title')} query={whole(query)} columns={columns.list} rowKey={(r) => r.id} empty={<EmptyState title={t('tokens.none')} hint={t('tokens.noneHint')} />} />
       {columns.error ? <Problem error={columns.error} /> : null}
       <TokenForm open={making} onClose={() => setMaking(false)} />
     </Panel>
@@ -55,7 +57,7 @@ export function useTokenColumns(path: string) {
     { key: 'where', title: t('tokens.where'), width: 130, render: (r) => (r.places ? t('tokens.places', { count: r.places.length }) : t('tokens.everywhere')) },
     { key: 'created', title: t('tokens.created'), width: 120, render: (r) => <When at={r.createdAt} /> },
     { key: 'used', title: t('tokens.used'), width: 120, render: (r) => <When at={r.usedAt} /> },
-    { key: 'expires', title: t('tokens.expires'), width: 130, render: (r) => (Date.parse(r.expiresAt) < Date.now() ? <Tag color="red">{t('tokens.expired')}</Tag> : <When at={r.expiresAt} />) },
+    { key: 'expires', title: t('tokens.expires'), width: 130, render: (r) => (Date.parse(r.expiresAt) < Date.now() ? <Verdict state="bad" word={t('tokens.expired')} /> : <When at={r.expiresAt} />) },
     {
       key: 'revoke',
       title: t('actions'),

@@ -10,12 +10,13 @@ import { useTokenColumns } from './Tokens'
 import { api, type Schemas } from '../../api/client'
 import { useProfile } from '../../app/session'
 import { Copy } from '../../parts/Copy'
-import { DataTable, paging } from '../../parts/DataTable'
+import { DataTable } from '../../parts/DataTable'
 import { EmptyState } from '../../parts/EmptyState'
 import { Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
 import { SlideOver } from '../../parts/SlideOver'
 import { When } from '../../parts/When'
+import { whole } from '../../parts/whole'
 import { useFormat } from '../../text/format'
 
 type User = Schemas['User']
@@ -137,11 +138,11 @@ function Places({ user }: { user: User }) {
 
 function Programs({ id }: { id: string }) {
   const { t } = useTranslation('settings')
-  const query = api.useInfiniteQuery('get', '/api/v1/users/{id}/tokens', { params: { path: { id: Number(id) } } }, paging)
+  const query = api.useQuery('get', '/api/v1/users/{id}/tokens', { params: { path: { id: Number(id) } } })
   const columns = useTokenColumns('/api/v1/users/{id}/tokens')
   return (
     <Panel title={t('tokens.title')}>
-      <DataTable name="user-tokens" label={t('tokens.title')} query={query} columns={columns.list} rowKey={(r) => r.id} height="260px" empty={<EmptyState title={t('tokens.noneOf')} />} />
+      <DataTable name="user-tokens" label={t('tokens.title')} query={whole(query)} columns={columns.list} rowKey={(r) => r.id} height="260px" empty={<EmptyState title={t('tokens.noneOf')} />} />
       {columns.error ? <Problem error={columns.error} /> : null}
     </Panel>
   )
