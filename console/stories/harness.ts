@@ -45,7 +45,6 @@ export class World {
   private users = new Map<string, APIRequestContext>()
   private contexts: BrowserContext[] = []
   private faults: string[] = []
-  log = ''
 
   // start starts both. Without options the server knows no cluster and nobody.
   static async start(options: Options = {}): Promise<World> {
@@ -60,7 +59,6 @@ export class World {
       const timer = setTimeout(() => reject(new Error('no set-up link within 60 s:\n' + log)), 60_000)
       child.stderr.on('data', (data: Buffer) => {
         log += data.toString()
-        if (world) world.log = log
         const found = /setup#token=(\S+)/.exec(log)
         if (found) {
           clearTimeout(timer)
@@ -69,11 +67,9 @@ export class World {
       })
       child.on('exit', (code) => reject(new Error(`the server ended with ${code}:\n${log}`)))
     })
-    let world: World | undefined
     const token = await link
     const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-quic'] })
-    world = new World(`https://127.0.0.1:${port}`, token, folder, child, browser)
-    world.log = log
+    const world = new World(`https://127.0.0.1:${port}`, token, folder, child, browser)
     if (options.demo || options.kubeconfig) {
       await world.setUp()
       await world.scanned()

@@ -15,8 +15,9 @@ beforeAll(async () => {
   const upload = await api.post('/api/v1/projects/shop/scans', { multipart: { 'web.yaml': { name: 'web.yaml', mimeType: 'text/yaml', buffer: Buffer.from(manifest) } } })
   expect(upload.status(), await upload.text()).toBe(201)
   await world.scanned()
-  const exception = await api.post('/api/v1/exceptions', { data: { rule: 'workload/privileged-container', reason: 'the driver needs it', scope: {} } })
-  ids.exception = exception.ok() ? ((await exception.json()) as { id: string }).id : ''
+  const exception = await api.post('/api/v1/exceptions', { data: { targetId: '1', scope: { rule: 'workload/privileged-container' }, reason: 'the driver needs it', category: 'other', expires: new Date(Date.now() + 30 * 86_400_000).toISOString() } })
+  expect(exception.status(), await exception.text()).toBe(201)
+  ids.exception = ((await exception.json()) as { id: string }).id
   ids.finding = (await first('/findings?limit=1&kind=configuration'))!.id
   ids.vulnerability = (await first('/findings?limit=1&kind=system-vulnerability,application-vulnerability'))!.id
   ids.cve = (await first('/findings?limit=1&kind=system-vulnerability,application-vulnerability'))!.rule!
