@@ -25,11 +25,6 @@ async function first(kind: string): Promise<string> {
   return items[0]!.id
 }
 
-// still waits until nothing moves: a dialog that comes in has not its colours yet.
-async function still(page: Page) {
-  await expect.poll(() => page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running').length), { timeout: 10_000 }).toBe(0)
-}
-
 async function dialogOf(page: Page) {
   await page.goto('/assets/clusters')
   await settled(page)
@@ -160,7 +155,6 @@ test.each([
   ]) {
     await page.goto(path)
     await settled(page)
-    await still(page)
     await fits(page)
     await accessible(page)
   }

@@ -35,7 +35,7 @@ test('from nothing to the riskiest finding and its fix', async () => {
   await page.waitForURL(/\/risks\?.*severity=critical/)
   await page.locator('main tbody tr[data-index="0"]').click()
   await page.getByRole('heading', { name: 'Evidence' }).waitFor()
-  const fix = page.getByRole('heading', { name: /fix/i }).first()
+  const fix = page.getByRole('heading', { name: 'What to do' })
   await fix.scrollIntoViewIfNeeded()
   await fix.waitFor()
   await settled(page)

@@ -5,6 +5,7 @@ import { useCallback } from 'react'
 import { api, call } from '../api/client'
 
 const path = '/api/v1/session/preferences'
+const mine = { predicate: (q: { queryKey: readonly unknown[] }) => q.queryKey[1] === path }
 
 // usePreference gives a value and how to change it. Until the server answers, and when nothing was chosen, it is the fallback.
 export function usePreference<T>(key: string, fallback: T): [T, (value: T) => void] {
@@ -13,8 +14,14 @@ export function usePreference<T>(key: string, fallback: T): [T, (value: T) => vo
   const all = data?.items as Record<string, unknown> | undefined
   const set = useCallback(
     (value: T) => {
-      client.setQueriesData<{ items: Record<string, unknown> }>({ predicate: (q) => q.queryKey[1] === path }, (old) => ({ items: { ...old?.items, [key]: value } }))
-      void call.PUT('/api/v1/session/preferences/{key}', { params: { path: { key } }, body: value as never })
+      const change = async () => {
+        // An answer that is on its way knows nothing of the change yet.
+        await client.cancelQueries(mine)
+        client.setQueriesData<{ items: Record<string, unknown> }>(mine, (old) => ({ items: { ...old?.items, [key]: value } }))
+        await call.PUT('/api/v1/session/preferences/{key}', { params: { path: { key } }, body: value as never })
+      }
+      // What the server did not take is shown as it was.
+      void change().catch(() => undefined).finally(() => client.invalidateQueries(mine))
     },
     [client, key],
   )

@@ -1,5 +1,5 @@
 import { useParams } from '@tanstack/react-router'
-import { Alert, Skeleton, Tabs } from 'antd'
+import { Alert, Skeleton } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { ClauseDetail } from './ClauseDetail'
@@ -15,6 +15,7 @@ import { useLive } from '../../app/live'
 import { numbers, searchOf, useScope } from '../../app/scope'
 import { EmptyState } from '../../parts/EmptyState'
 import { Page } from '../../parts/Page'
+import { TabBar } from '../../parts/TabBar'
 import { Problem } from '../../parts/Problem'
 import { useUrl } from '../../parts/search'
 import { When } from '../../parts/When'
@@ -78,11 +79,11 @@ export default function FrameworkPage() {
           </>
         )}
       </section>
-      <Tabs
-        activeKey={tab}
+      <TabBar
+        label={t('title')}
+        active={tab}
         onChange={(key) => setSearch({ tab: key === 'clauses' ? undefined : key, open: undefined })}
-        destroyOnHidden
-        items={[
+        tabs={[
           { key: 'clauses', label: t('tab.clauses'), children: <ClausesTab framework={framework} target={target} /> },
           { key: 'compare', label: t('tab.compare'), children: <CompareTab framework={framework} target={target} /> },
           { key: 'trend', label: t('tab.trend'), children: <TrendTab framework={framework} target={target} /> },

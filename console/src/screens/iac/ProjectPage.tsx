@@ -1,7 +1,7 @@
 import { DeleteOutlined } from '@ant-design/icons'
 import { useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams } from '@tanstack/react-router'
-import { App, Button, Skeleton, Tabs } from 'antd'
+import { App, Button, Skeleton } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { Ci } from './Ci'
@@ -13,6 +13,7 @@ import { UploadButtons, Uploads } from './Uploads'
 import { api } from '../../api/client'
 import { useMayOn } from '../../app/session'
 import { Page } from '../../parts/Page'
+import { TabBar } from '../../parts/TabBar'
 import { Problem } from '../../parts/Problem'
 import { useUrl } from '../../parts/search'
 import { SeverityCounts } from '../../parts/Severity'
@@ -88,11 +89,11 @@ export default function ProjectPage() {
       >
         {remove.error ? <Problem error={remove.error} /> : null}
         <ScanBanner last={p.lastTask} asked={search.task} />
-        <Tabs
-          activeKey={search.tab ?? 'files'}
+        <TabBar
+          label={t('title')}
+          active={search.tab ?? 'files'}
           onChange={(tab) => set({ tab: tab === 'files' ? undefined : tab })}
-          destroyOnHidden
-          items={[
+          tabs={[
             { key: 'files', label: t('filesTab', { number: number(p.files) }), children: <Files project={name} scanned={scanned} /> },
             { key: 'gaps', label: t('gapsTab', { number: number(p.notScanned) }), children: <Gaps target={p.id} scanned={scanned} /> },
             { key: 'uploads', label: t('history'), children: <History project={name} target={p.id} /> },

@@ -1,9 +1,9 @@
-import { Tabs } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { ExportPanel } from './ExportPanel'
 import { Scheduled } from './Scheduled'
 import { Page } from '../../parts/Page'
+import { TabBar } from '../../parts/TabBar'
 import { useUrl } from '../../parts/search'
 
 export default function Reports() {
@@ -11,11 +11,11 @@ export default function Reports() {
   const [search, setSearch] = useUrl()
   return (
     <Page title={t('title')} lead={t('lead')}>
-      <Tabs
-        activeKey={search.tab === 'scheduled' ? 'scheduled' : 'export'}
+      <TabBar
+        label={t('title')}
+        active={search.tab === 'scheduled' ? 'scheduled' : 'export'}
         onChange={(key) => setSearch({ tab: key === 'export' ? undefined : key })}
-        destroyOnHidden
-        items={[
+        tabs={[
           { key: 'export', label: t('tab.export'), children: <ExportPanel /> },
           { key: 'scheduled', label: t('tab.scheduled'), children: <Scheduled /> },
         ]}

@@ -6,6 +6,7 @@ import { toned } from './model'
 import type { Schemas } from '../../api/client'
 import { Panel } from '../../parts/Page'
 import { SearchBox } from '../../parts/SearchBox'
+import { SideScroll } from '../../parts/SideScroll'
 
 type One = Schemas['AffectedPackage']
 
@@ -32,19 +33,20 @@ export function Packages({ v }: { v: Schemas['VulnerabilityFull'] }) {
   return (
     <Panel title={t('packages')} extra={<SearchBox label={t('searchPackages')} value={search} onChange={setSearch} />}>
       {v.packagesCut && <p>{t('packagesCut')}</p>}
-      <Table<One & { key: number }>
-        size="small"
-        scroll={{ x: 760 }}
-        dataSource={rows}
-        pagination={{ pageSize: 20, hideOnSinglePage: true, showSizeChanger: false }}
-        columns={[
-          { title: t('stream'), dataIndex: 'stream', width: 150 },
-          { title: t('package'), dataIndex: 'package', render: (s: string) => <code>{s}</code> },
-          { title: t('state'), dataIndex: 'state', width: 150, render: (s: One['state']) => <Tag style={toned(tones[s])}>{t(`states.${s}`)}</Tag> },
-          { title: t('fixedIn'), dataIndex: 'fixed', render: (list: string[] | undefined, p) => [list?.join(', ') ?? '—', p.subscription && ` (${p.subscription})`] },
-          { title: t('advisory'), dataIndex: 'advisory', width: 180, render: (s?: string) => s ?? '—' },
-        ]}
-      />
+      <SideScroll label={t('packages')} width={760}>
+        <Table<One & { key: number }>
+          size="small"
+          dataSource={rows}
+          pagination={{ pageSize: 20, hideOnSinglePage: true, showSizeChanger: false }}
+          columns={[
+            { title: t('stream'), dataIndex: 'stream', width: 150 },
+            { title: t('package'), dataIndex: 'package', render: (s: string) => <code>{s}</code> },
+            { title: t('state'), dataIndex: 'state', width: 150, render: (s: One['state']) => <Tag style={toned(tones[s])}>{t(`states.${s}`)}</Tag> },
+            { title: t('fixedIn'), dataIndex: 'fixed', render: (list: string[] | undefined, p) => [list?.join(', ') ?? '—', p.subscription && ` (${p.subscription})`] },
+            { title: t('advisory'), dataIndex: 'advisory', width: 180, render: (s?: string) => s ?? '—' },
+          ]}
+        />
+      </SideScroll>
     </Panel>
   )
 }

@@ -1,5 +1,5 @@
 import { Link, useParams } from '@tanstack/react-router'
-import { Skeleton, Tabs } from 'antd'
+import { Skeleton } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { Items } from './Items'
@@ -10,6 +10,7 @@ import { TaskSummary } from './TaskSummary'
 import { useTask } from './useTask'
 import css from './scans.module.css'
 import { Page } from '../../parts/Page'
+import { TabBar } from '../../parts/TabBar'
 import { Problem } from '../../parts/Problem'
 import { useUrl } from '../../parts/search'
 import { useFormat } from '../../text/format'
@@ -66,15 +67,15 @@ export default function TaskPage() {
       actions={may && <TaskActions task={x} />}
     >
       <TaskSummary task={x} />
-      <Tabs
-        activeKey={search.tab ?? 'items'}
+      <TabBar
+        label={t('title')}
+        active={search.tab ?? 'items'}
         onChange={(tab) => set({ tab: tab === 'items' ? undefined : tab })}
-        items={[
+        tabs={[
           { key: 'items', label: t('itemsTab', { number: number(x.progress.items) }), children: <Items task={x} live={progress} /> },
           ...(x.trigger === 'upload' ? [] : [{ key: 'images', label: t('imagesTab'), children: <TaskImages task={x} /> }]),
           { key: 'gaps', label: t('gapsTab'), children: <TaskGaps task={x} /> },
         ]}
-        destroyOnHidden
       />
     </Page>
   )
