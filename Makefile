@@ -13,7 +13,8 @@ RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect
 	./internal/collect/manifest ./internal/collect/decode ./internal/analyze ./internal/report ./internal/collect/image/... \
 	./internal/match ./internal/database/... ./internal/feed \
 	./internal/store ./internal/triage ./internal/exception ./internal/identity ./internal/fleet/... ./internal/live ./internal/leader \
-	./internal/job ./internal/task ./internal/notify/... ./internal/server ./internal/api/... ./internal/watch
+	./internal/job ./internal/task ./internal/notify/... ./internal/server ./internal/api/... ./internal/watch \
+	./internal/anatomy ./internal/exhibit ./internal/intake ./internal/registries ./internal/vitals ./internal/attack
 
 CONSOLE := $(shell find console/src console/public console/index.html console/package-lock.json console/vite.config.ts -type f 2>/dev/null) internal/api/openapi.yaml
 
