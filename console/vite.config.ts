@@ -27,6 +27,10 @@ function compressed(): Plugin {
 
 export default defineConfig({
   plugins: [react(), compressed()],
-  build: { outDir: 'dist/app', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900, reportCompressedSize: false },
+  build: {
+    outDir: 'dist/app', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900, reportCompressedSize: false,
+    // Few requests: icons are one file, and so is what stands around every page.
+    rolldownOptions: { output: { advancedChunks: { groups: [{ name: 'icons', test: /@ant-design[\\/]icons/ }, { name: 'shell', test: /src[\\/](app|api|text)[\\/](?!.*(palette|[\\/](en|zh)\.))/ }] } } },
+  },
   test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'], setupFiles: ['src/text/forTests.ts'] },
 })

@@ -4,21 +4,16 @@ import dayjs from 'dayjs'
 import i18next from 'i18next'
 import { initReactI18next } from 'react-i18next'
 
+import type { Language } from './detected'
 import { queries, speak } from '../api/client'
 
-export type Language = 'en' | 'zh'
+export { detected, type Language } from './detected'
+
 
 type Texts = Record<string, object>
 
 const loaders: Record<Language, () => Promise<{ texts: Texts }>> = { en: () => import('./en'), zh: () => import('./zh') }
 const tags: Record<Language, string> = { en: 'en', zh: 'zh-CN' }
-
-// detected is the language before anybody is signed in: what was chosen in this browser, or what the browser prefers.
-export function detected(): Language {
-  const kept = localStorage.getItem('language')
-  if (kept === 'en' || kept === 'zh') return kept
-  return navigator.languages.find((l) => /^(en|zh)/i.test(l))?.toLowerCase().startsWith('zh') ? 'zh' : 'en'
-}
 
 export async function startTexts(language: Language) {
   await i18next.use(initReactI18next).init({ lng: language, fallbackLng: false, resources: {}, defaultNS: 'app', interpolation: { escapeValue: false }, returnNull: false })
