@@ -183,9 +183,9 @@ export async function settled(page: Page): Promise<void> {
   await expect.poll(() => page.locator('.ant-skeleton-active, .ant-spin-spinning').count(), { timeout: 30_000 }).toBe(0)
 }
 
-// still waits until nothing moves: a dialog that comes in has not its colours yet.
+// still waits until nothing moves but what always does, such as the sign of waiting: a dialog that comes in has not its colours yet.
 async function still(page: Page): Promise<void> {
-  await expect.poll(() => page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running').length), { timeout: 10_000 }).toBe(0)
+  await expect.poll(() => page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running' && a.effect?.getComputedTiming().iterations !== Infinity).length), { timeout: 10_000 }).toBe(0)
 }
 
 const axeFile = createRequire(import.meta.url).resolve('axe-core/axe.min.js')

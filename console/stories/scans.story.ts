@@ -38,7 +38,7 @@ describe('scans', () => {
     await page.getByRole('heading', { level: 1, name: 'Scan by a story' }).waitFor()
     await page.getByRole('progressbar').first().waitFor()
     await page.getByText(/^Finished( in part)?$/).first().waitFor({ timeout: 120_000 })
-    await expect.poll(() => page.getByRole('progressbar').first().getAttribute('aria-valuenow')).toBe('100')
+    await expect.poll(() => page.getByRole('progressbar').first().getAttribute('aria-valuenow'), { timeout: 30_000 }).toBe('100')
     expect(await page.getByRole('button', { name: 'Cancel the task' }).count()).toBe(0) // it has ended
     await page.getByRole('rowheader', { name: 'Unsafe configuration' }).waitFor()
     expect(await page.getByRole('rowheader', { name: 'Malicious files' }).count()).toBe(0)

@@ -23,6 +23,10 @@ function open() {
     for (const listener of listeners) listener({ topic, ...data })
   }
   for (const topic of ['task', 'cluster', 'lost'] as const) source.addEventListener(topic, take(topic) as EventListener)
+  // What changed before the stream was open was told to nobody: pages read again.
+  source.onopen = () => {
+    for (const listener of listeners) listener({ topic: 'lost' })
+  }
   source.onerror = () => {
     // A browser gives up on an HTTP error, such as an ended session: try again, slower each time.
     if (source?.readyState !== EventSource.CLOSED) return
