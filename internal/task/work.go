@@ -59,6 +59,12 @@ func (s *Service) lock(ctx context.Context, tx bun.Tx, id int64) (*Task, error) 
 
 // claim makes a ready item this process's. Nil: there is nothing to do. A job.Later error: not yet.
 func (s *Service) claim(ctx context.Context, id int64) (*Item, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// A claim that is cut off may be made or not, and nobody would know to give the item back: it is let end.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(s.o.Lease, 10*time.Second))
+	defer cancel()
 	var claimed *Item
 	var later time.Duration
 	err := s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {

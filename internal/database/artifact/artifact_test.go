@@ -313,16 +313,19 @@ func TestInterrupted(t *testing.T) {
 	s.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		rec := httptest.NewRecorder()
 		next.ServeHTTP(rec, r)
+		cut := strings.Contains(r.URL.Path, "/blobs/") && r.Method == http.MethodGet && rec.Body.Len() > 4000
+		if cut {
+			if cuts++; cuts == 2 { // before anything is sent: the rest could be asked for, and come whole, in the meantime
+				cancel()
+			}
+		}
 		for k, v := range rec.Header() {
 			w.Header()[k] = v
 		}
 		w.WriteHeader(rec.Code)
-		if strings.Contains(r.URL.Path, "/blobs/") && r.Method == http.MethodGet && rec.Body.Len() > 4000 {
+		if cut {
 			w.Write(rec.Body.Bytes()[:2000])
 			w.(http.Flusher).Flush()
-			if cuts++; cuts == 2 {
-				cancel()
-			}
 			panic(http.ErrAbortHandler)
 		}
 		w.Write(rec.Body.Bytes())
