@@ -32,6 +32,7 @@ describe('palette', () => {
     await shot(page, 'palette.en')
     await page.keyboard.press('Enter')
     await page.waitForURL(/\/assets\/workloads\/\d+$/)
+    await field(page).waitFor({ state: 'hidden' }) // as long as it is there, a slash is a letter in it
     await settled(page)
     await page.keyboard.press('/')
     await field(page).waitFor()
