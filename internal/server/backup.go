@@ -394,7 +394,10 @@ func archive(file string, each func(name string, r io.Reader) error) error {
 	t := tar.NewReader(z)
 	for {
 		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) { // the checksum over everything stands behind the archive
+			if _, err := io.Copy(io.Discard, io.LimitReader(z, largest)); err != nil {
+				return fmt.Errorf("%s is damaged: %w", file, err)
+			}
 			return nil
 		}
 		if err != nil {

@@ -185,11 +185,12 @@ func TestDamagedBackup(t *testing.T) {
 				t.Fatal(err)
 			}
 			to := server.Place{Data: filepath.Join(t.TempDir(), "data")}
-			if _, err := server.Restore(context.Background(), to, broken); err == nil {
+			_, restoreErr := server.Restore(context.Background(), to, broken)
+			if restoreErr == nil {
 				t.Error("it was restored")
 			}
 			if _, err := os.Stat(to.Data); err == nil {
-				t.Error("the folder was made")
+				t.Errorf("the folder was made: %v", restoreErr)
 			}
 		})
 	}
