@@ -33,6 +33,7 @@ const (
 	manifestAt = "manifest.json"
 	part       = 4 << 20 // bytes of rows in one file of the archive
 	largest    = 1 << 30 // of a file that is read
+	padding    = 1 << 20 // bytes behind the archive
 )
 
 // Place is where a server keeps its data.
@@ -395,8 +396,12 @@ func archive(file string, each func(name string, r io.Reader) error) error {
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) { // the checksum over everything stands behind the archive
-			if _, err := io.Copy(io.Discard, io.LimitReader(z, largest)); err != nil {
+			n, err := io.Copy(io.Discard, io.LimitReader(z, padding+1))
+			if err != nil {
 				return fmt.Errorf("%s is damaged: %w", file, err)
+			}
+			if n > padding {
+				return fmt.Errorf("%s is damaged: something follows the archive", file)
 			}
 			return nil
 		}

@@ -178,7 +178,9 @@ func TestDamagedBackup(t *testing.T) {
 	}
 	flipped := append([]byte{}, whole...)
 	flipped[len(flipped)/2] ^= 0x40
-	for name, data := range map[string][]byte{"cut": whole[:len(whole)*2/3], "flipped": flipped, "empty": nil, "other": []byte("hello")} {
+	last := append([]byte{}, whole...)
+	last[len(last)-1] ^= 1 // of the checksum over everything
+	for name, data := range map[string][]byte{"cut": whole[:len(whole)*2/3], "flipped": flipped, "last byte": last, "empty": nil, "other": []byte("hello")} {
 		t.Run(name, func(t *testing.T) {
 			broken := filepath.Join(t.TempDir(), "broken")
 			if err := os.WriteFile(broken, data, 0o600); err != nil {
