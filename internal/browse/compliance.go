@@ -304,15 +304,15 @@ func (b *Browser) Clauses(ctx context.Context, v identity.Visible, targets []int
 	}
 	if page.After != "" {
 		var place int
-		var clause string
+		var clause, name string
 		var target int64
-		if err := store.ReadCursor(page.After, &place, &clause, &target); err != nil {
+		if err := store.ReadCursor(page.After, &place, &clause, &name, &target); err != nil {
 			return nil, "", err
 		}
-		stmt.add(" AND (c.ordinal, c.clause, c.target_id) > (?, ?, ?)", place, clause, target)
+		stmt.add(" AND (c.ordinal, c.clause, t.name, c.target_id) > (?, ?, ?, ?)", place, clause, name, target)
 	}
 	size := page.Size()
-	stmt.add(" ORDER BY c.ordinal, c.clause, c.target_id LIMIT ?", size+1)
+	stmt.add(" ORDER BY c.ordinal, c.clause, t.name, c.target_id LIMIT ?", size+1)
 	out, places, err := b.clauseRows(ctx, stmt)
 	if err != nil {
 		return nil, "", err
@@ -320,7 +320,7 @@ func (b *Browser) Clauses(ctx context.Context, v identity.Visible, targets []int
 	next := ""
 	if len(out) > size {
 		out = out[:size]
-		next = store.Cursor(places[size-1], out[size-1].Clause, out[size-1].TargetID)
+		next = store.Cursor(places[size-1], out[size-1].Clause, out[size-1].Target, out[size-1].TargetID)
 	}
 	return out, next, b.settle(ctx, out)
 }
