@@ -14,17 +14,26 @@ RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect
 	./internal/match ./internal/database/... ./internal/feed \
 	./internal/store ./internal/triage ./internal/exception ./internal/identity ./internal/fleet/... ./internal/live ./internal/leader \
 	./internal/job ./internal/task ./internal/notify/... ./internal/server ./internal/api/... ./internal/watch \
-	./internal/anatomy ./internal/exhibit ./internal/intake ./internal/registries ./internal/vitals ./internal/attack
+	./internal/anatomy ./internal/exhibit ./internal/intake ./internal/registries ./internal/vitals ./internal/attack \
+	./internal/policy/... ./internal/preview ./internal/verdict ./internal/signature ./internal/provider/... ./internal/protect ./internal/admission
 
 CONSOLE := $(shell find console/src console/public console/index.html console/package-lock.json console/vite.config.ts -type f 2>/dev/null) internal/api/openapi.yaml
+
+# Gatekeeper as `stockade protect` installs it: its manifests, from its Go module.
+PLUGIN  := internal/protect/plugin/gatekeeper.yaml
 
 .PHONY: help build console db run test check stories bench e2e lab deps fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  \1\t/' | expand -t 12
 
-build: console ## build bin/stockade with the console in it
+build: console $(PLUGIN) ## build bin/stockade with the console in it
 	go build -ldflags '$(LDFLAGS)' -o bin/stockade ./cmd/stockade
+
+$(PLUGIN): go.mod
+	@go mod download github.com/open-policy-agent/gatekeeper/v3
+	@dir=$$(go list -m -f '{{.Dir}}' github.com/open-policy-agent/gatekeeper/v3) && \
+	install -m 644 "$$dir/LICENSE" internal/protect/plugin/LICENSE && install -m 644 "$$dir/deploy/gatekeeper.yaml" $@ && touch $@
 
 console: console/dist/app/index.html ## build the web console (needs Node 20)
 
@@ -52,7 +61,7 @@ test: deps lab build ## everything: rule cases, unit tests, race detector, real 
 stories: deps db ## the console: logic, and stories in a real browser against the real server; pictures in console/stories/out
 	cd console && npm run --silent lint && npm test --silent && npm run --silent stories
 
-check: console ## the quick part of test: no API server, no race detector, no browser
+check: console $(PLUGIN) ## the quick part of test: no API server, no race detector, no browser
 	go vet ./...
 	go test -p 2 $$(go list ./... | grep -v /e2e)
 	cd console && npx tsc --noEmit && npm test --silent
@@ -60,15 +69,16 @@ check: console ## the quick part of test: no API server, no race detector, no br
 lab: ## build etcd and the API servers for the end-to-end tests (cached)
 	go run ./e2e/lab/cmd/labbuild
 
-deps: ## install what the tests need beside Go: a browser for the HTML report; debootstrap, rpm, ClamAV and a registry for images; PostgreSQL
+deps: ## install what the tests need beside Go: a browser for the HTML report; debootstrap, rpm, ClamAV and a registry for images; PostgreSQL; containerd, runc, CNI and nftables for a node
 	@want=; has() { command -v "$$1" >/dev/null || [ -x "/usr/sbin/$$1" ] || want="$$want $$2"; }; \
 	has chromium "chromium fonts-noto-cjk"; has debootstrap debootstrap; has rpmbuild rpm; has clamd clamav-daemon; has docker-registry docker-registry; \
+	has containerd containerd; has runc runc; has nft nftables; has iptables iptables; has ip iproute2; [ -x /usr/lib/cni/bridge ] || want="$$want containernetworking-plugins"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want="$$want postgresql"; \
 	[ -z "$$want" ] || { echo "installing$$want for the tests"; \
 	SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); $$SUDO apt-get update -qq && \
 	$$SUDO apt-get install -y -qq --no-install-recommends $$want >/dev/null; }
 
-e2e: deps lab ## only the end-to-end stories against real API servers
+e2e: deps lab $(PLUGIN) ## only the end-to-end stories against real API servers
 	go test -timeout 30m ./e2e/...
 
 bench: build ## measure, and write bench/RESULTS.md

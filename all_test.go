@@ -123,9 +123,22 @@ var imports = map[string][]string{
 	// outputs
 	"report": {"finding", "vex"},
 	"export": {"finding", "inventory", "rule"},
+	// in protected clusters
+	"policy":            {"exception", "export", "finding", "gatekeeper", "inventory", "rule"},
+	"policy/book":       {"audit", "finding", "identity", "inventory", "ledger", "live", "outbox", "policy", "rule", "store"},
+	"preview":           {"collect/decode", "finding", "identity", "inventory", "policy", "policy/book", "provider/protocol", "rule", "store"},
+	"constraint":        {"collect/manifest", "exception", "export", "inventory", "policy", "rule"},
+	"thrift":            {},
+	"provider/protocol": {"policy"},
+	"provider/memory":   {"finding", "policy", "provider/protocol"},
+	"provider/spool":    {"provider/protocol"},
+	"provider/link":     {"policy", "provider/protocol"},
+	"provider":          {"collect/decode", "credential", "exhibit", "finding", "inventory", "policy", "provider/link", "provider/memory", "provider/protocol", "provider/spool", "repair", "thrift"},
 	// the server
 	"api/client":        {},
-	"server":            {"analyze", "anatomy", "api", "assess", "attack", "attest", "audit", "browse", "compliance", "exception", "exhibit", "fleet", "fleet/enrol", "fleet/tunnel", "identity", "intake", "inventory", "leader", "ledger", "live", "notify", "people", "registries", "repair", "seal", "store", "task", "triage", "vitals", "watch"},
+	"admission":         {"audit", "collect/decode", "exception", "exhibit", "finding", "identity", "inventory", "leader", "ledger", "live", "outbox", "policy", "provider/protocol", "repair", "rule", "store"},
+	"server":            {"admission", "analyze", "anatomy", "api", "assess", "attack", "attest", "audit", "browse", "compliance", "constraint", "exception", "exhibit", "fleet", "fleet/enrol", "fleet/tunnel", "identity", "intake", "inventory", "leader", "ledger", "live", "notify", "people", "policy", "policy/book", "preview", "protect", "provider/protocol", "registries", "repair", "seal", "store", "task", "thrift", "triage", "verdict", "vitals", "watch"},
+	"protect":           {"audit", "constraint", "exception", "finding", "fleet", "fleet/enrol", "identity", "inventory", "ledger", "live", "outbox", "policy", "provider/protocol", "rule", "seal", "store"},
 	"seal":              {},
 	"fleet/enrol":       {"audit", "seal", "store"},
 	"fleet/tunnel":      {"fleet/enrol", "store"},
@@ -146,7 +159,9 @@ var imports = map[string][]string{
 	"job":               {"store"},
 	"examine":           {"collect/image", "collect/image/registry", "finding", "inventory", "match", "scan"},
 	"unpack":            {},
-	"task":              {"advisory", "analyze", "attack", "audit", "collect/dockerfile", "collect/manifest", "collect/manifest/helm", "collect/manifest/kustomize", "compliance", "credential", "database", "examine", "fault", "finding", "fleet", "identity", "inventory", "job", "leader", "ledger", "live", "match", "outbox", "release", "rule", "scan", "store", "triage", "unpack", "vex"},
+	"task":              {"advisory", "analyze", "attack", "audit", "collect/dockerfile", "collect/manifest", "collect/manifest/helm", "collect/manifest/kustomize", "compliance", "credential", "database", "examine", "fault", "finding", "fleet", "identity", "inventory", "job", "leader", "ledger", "live", "match", "outbox", "policy", "release", "rule", "scan", "store", "triage", "unpack", "vex"},
+	"signature":         {"collect/image/registry"},
+	"verdict":           {"collect/image/registry", "exception", "finding", "identity", "inventory", "leader", "ledger", "live", "policy", "provider/protocol", "scan", "signature", "store", "task"},
 	"registries":        {"audit", "collect/image/registry", "ledger", "notify/guard", "seal", "store"},
 	"intake":            {"audit", "collect/image/registry", "database", "database/artifact", "identity", "ledger", "notify/guard", "store"},
 	"vitals":            {"finding", "ledger", "store"},
@@ -161,12 +176,12 @@ var imports = map[string][]string{
 	"browse":            {"compliance", "finding", "identity", "ledger", "store"},
 	"browse/browsetest": {"finding", "ledger", "store"},
 	"notify":            {"assess", "audit", "browse", "finding", "identity", "ledger", "notify/guard", "notify/mail", "notify/message", "notify/syslog", "notify/webhook", "outbox", "report", "store"},
-	"api":               {"advisory", "anatomy", "assess", "attack", "attest", "audit", "browse", "database", "exception", "exhibit", "finding", "fleet", "identity", "intake", "ledger", "live", "notify", "people", "registries", "repair", "report", "rule", "sbom", "seal", "store", "task", "triage", "unpack", "vitals"},
+	"api":               {"admission", "advisory", "anatomy", "assess", "attack", "attest", "audit", "browse", "database", "exception", "exhibit", "finding", "fleet", "identity", "intake", "ledger", "live", "notify", "people", "policy", "policy/book", "preview", "protect", "registries", "repair", "report", "rule", "sbom", "seal", "store", "task", "triage", "unpack", "verdict", "vitals"},
 }
 
 // outside keeps heavy or foreign packages where they belong: prefix -> rooms that may import it.
 var outside = map[string][]string{
-	"k8s.io/client-go":                {"server", "watch", "collect/cluster", "fleet", "fleet/tunnel"},
+	"k8s.io/client-go":                {"admission", "protect", "server", "watch", "collect/cluster", "fleet", "fleet/tunnel"},
 	"github.com/hashicorp/yamux":      {"fleet/tunnel"},
 	"helm.sh/helm":                    {"collect/manifest/helm"},
 	"sigs.k8s.io/kustomize":           {"collect/manifest/kustomize"},

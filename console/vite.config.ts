@@ -30,7 +30,7 @@ export default defineConfig({
   build: {
     outDir: 'dist/app', emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900, reportCompressedSize: false,
     // Few requests: icons are one file, and so is what stands around every page.
-    rolldownOptions: { output: { advancedChunks: { groups: [{ name: 'icons', test: /@ant-design[\\/]icons/ }, { name: 'shell', test: /src[\\/](app|api|text)[\\/](?!.*(palette|[\\/](en|zh)\.))/ }] } } },
+    rolldownOptions: { output: { advancedChunks: { groups: [{ name: 'icons', test: /@ant-design[\\/]icons/ }, { name: 'shell', test: /src[\\/](app|api|text)[\\/](?!(en|zh)\.|.*(palette|[\\/](en|zh)\.))/ }] } } },
   },
   test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'], setupFiles: ['src/text/forTests.ts'] },
 })

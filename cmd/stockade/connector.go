@@ -21,6 +21,7 @@ const tokenVariable = "STOCKADE_CONNECTOR_TOKEN"
 // connectorFlags are the flags of the command.
 type connectorFlags struct {
 	server, token, pin, state, kubeconfig, apiServer string
+	protection                                       bool
 }
 
 func connectorCommand(s streams) *cobra.Command {
@@ -29,7 +30,8 @@ func connectorCommand(s streams) *cobra.Command {
 		Use:   "connector --server HOST:PORT --ca-pin SHA256",
 		Short: "Connect this cluster to a stockade server by an outbound tunnel",
 		Long: `Opens one TLS connection to the server and answers the server's reading requests with what this cluster's API
-server says. Nothing but this API server can be reached through it, nothing can be changed, and no port is opened here.
+server says. Nothing but this API server can be reached through it, nothing can be changed but, with --allow-protection, the objects of
+this cluster's protection, and no port is opened here.
 
 The console's page of a cluster has the manifest that runs it. HTTPS_PROXY and NO_PROXY are honoured.`,
 		Example: `  STOCKADE_CONNECTOR_TOKEN=sce_... stockade connector --server stockade.example.com:8443 --ca-pin 9f2c... --state ./connector`,
@@ -43,6 +45,7 @@ The console's page of a cluster has the manifest that runs it. HTTPS_PROXY and N
 	p.StringVar(&f.state, "state", "secret:stockade-connector-identity", "where the identity is kept: a folder, or secret:NAME in the pod's namespace")
 	p.StringVar(&f.kubeconfig, "kubeconfig", "", "file with the API server and credentials; default the pod's service account")
 	p.StringVar(&f.apiServer, "api-server", "", "address of the API server; default the one of the service account or kubeconfig")
+	p.BoolVar(&f.protection, "allow-protection", false, "let the server also write the objects of this cluster's protection, by their names, and nothing else")
 	return cmd
 }
 
@@ -70,6 +73,7 @@ func (f *connectorFlags) run(cmd *cobra.Command, s streams) error {
 	if err != nil {
 		return fault.Wrap(fault.Input, "reading the cluster's credentials", err)
 	}
+	gate.Protection = f.protection
 	c := &tunnel.Connector{Server: f.server, Token: f.token, Pin: f.pin, Version: release, Keeper: keeper, API: gate, Log: log}
 	return fault.Wrap(fault.Input, "connecting", c.Run(cmd.Context()))
 }

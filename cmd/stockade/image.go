@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stockade.dev/stockade/internal/examine"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
@@ -112,16 +113,20 @@ func (emptySource) Stream(context.Context, func(*inventory.Object) error, func(f
 
 func scanImage(s streams) *cobra.Command {
 	var f scanFlags
+	var p policyFlags
 	cmd := &cobra.Command{Use: "image REF...", Short: "Scan images, root file systems or saved inventories",
 		Long: `Scan images for vulnerabilities of system packages, libraries and binaries, for secrets, malicious files, open accounts and
 unsafe configuration. REF is an image in a registry, or one of
   oci:DIR[:TAG]        OCI layout, or a tar of it     docker-archive:FILE   what docker save wrote
   rootfs:DIR           unpacked file system           containerd:REF        containerd's store on this node
   crio:REF             CRI-O's store on this node     docker:REF            Docker daemon on this machine
-With --inventory alone, saved inventories are matched against the database without their images.`,
+With --inventory alone, saved inventories are matched against the database without their images.
+
+With --policy the images are also judged as admission to a cluster would judge them: by a policy of the server, or of a file.`,
 		Example: `  stockade scan image registry.example.com/shop/till:1.0 --fail-on critical
   stockade scan image docker-archive:till.tar -o sarif=till.sarif -o cyclonedx=till.cdx.json
-  stockade scan image --inventory till.json`,
+  stockade scan image --inventory till.json
+  stockade scan image registry.example.com/shop/till:1.0 --policy "no critical"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var asked []scan.Use
 			for _, ref := range args {
@@ -143,10 +148,19 @@ With --inventory alone, saved inventories are matched against the database witho
 					return err
 				}
 			}
+			if p.name != "" {
+				b, err := p.load(cmd.Context(), s, f.exceptions)
+				if err != nil {
+					return err
+				}
+				f.policy = func(r *examine.Reader, cfg *scan.Config) { p.judged(cmd.Context(), b, r, &f.images, asked, cfg) }
+				return p.end(s, &f, f.runSoftware(cmd.Context(), s, "image", asked, nil))
+			}
 			return f.runSoftware(cmd.Context(), s, "image", asked, nil)
 		}}
 	f.register(cmd)
 	f.images.register(cmd)
+	p.register(cmd)
 	return cmd
 }
 
@@ -224,6 +238,9 @@ func (f *scanFlags) runSoftware(ctx context.Context, s streams, kind string, ask
 		done, err := f.images.software(r, asked, cfg)
 		if load != nil && err == nil {
 			cfg.Software.Load = load
+		}
+		if f.policy != nil && err == nil {
+			f.policy(r, cfg)
 		}
 		return done, err
 	}

@@ -46,6 +46,9 @@ type imageFlags struct {
 	inferred    bool
 	owned       bool
 	asked       bool // --scanners was given: images are looked into even without a database
+
+	published func(id string) string // date of a vulnerability, while the database is open
+	conclude  func() any             // what a policy says of the images, when they have been read; nil: nobody asks
 }
 
 var scannerNames = []string{"packages", "secrets", "malware"}
@@ -173,6 +176,12 @@ func (f *imageFlags) software(r *examine.Reader, asked []scan.Use, cfg *scan.Con
 	cfg.Header.Tool.Database = &finding.Database{Digest: db.Digest(), BuiltAt: db.Info().BuiltAt}
 	options := match.Options{Now: time.Now(), Owned: f.owned}
 	s.Match = examine.Match(match.Over(db), options, f.inferred)
+	f.published = func(id string) string {
+		if v, ok := db.Vulnerability(id); ok {
+			return v.Published
+		}
+		return ""
+	}
 	return db.Close, nil
 }
 

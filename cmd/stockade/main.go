@@ -82,8 +82,8 @@ Exit codes: 0 done; 1 findings at or above --fail-on; 2 wrong usage or unreadabl
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serverCommand(s), loginCommand(s), logoutCommand(s), clusterCommand(s), connectorCommand(s), exceptionCommand(s), taskCommand(s), findingCommand(s))
-	root.AddCommand(scanCommand(s), dbCommand(s), sbomCommand(s), ruleCommand(s), snapshotCommand(s), reportCommand(s), versionCommand(s))
+	root.AddCommand(serverCommand(s), loginCommand(s), logoutCommand(s), clusterCommand(s), connectorCommand(s), providerCommand(s), protectCommand(s), exceptionCommand(s), taskCommand(s), findingCommand(s))
+	root.AddCommand(scanCommand(s), dbCommand(s), sbomCommand(s), ruleCommand(s), policyCommand(s), snapshotCommand(s), reportCommand(s), versionCommand(s))
 	return root
 }
 

@@ -22,6 +22,7 @@ import (
 	"stockade.dev/stockade/internal/collect/manifest/kustomize"
 	"stockade.dev/stockade/internal/collect/snapshot"
 	"stockade.dev/stockade/internal/compliance"
+	"stockade.dev/stockade/internal/examine"
 	"stockade.dev/stockade/internal/exception"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/finding"
@@ -48,6 +49,8 @@ type scanFlags struct {
 	images     imageFlags
 	// look prepares the part of the scan that looks into images; nil: there is none.
 	look func(*scan.Config) (close func() error, err error)
+	// policy has the images judged that the scan reads; nil: they are not.
+	policy func(*examine.Reader, *scan.Config)
 }
 
 // reportFlags are those that say how results look.
@@ -255,7 +258,9 @@ func (f *scanFlags) run(ctx context.Context, s streams, started time.Time, targe
 		}
 		defer done() // read only: nothing is lost
 	}
-	out, err := openOutputs(f.outputs, s, f.options(s.out))
+	options := f.options(s.out)
+	options.Policy = f.images.conclude
+	out, err := openOutputs(f.outputs, s, options)
 	if err != nil {
 		return err
 	}
@@ -266,6 +271,9 @@ func (f *scanFlags) run(ctx context.Context, s streams, started time.Time, targe
 	}
 	summary, err := scan.Run(ctx, cfg, src, out)
 	bar.done()
+	if f.images.conclude != nil && err == nil { // while the database is open
+		f.images.conclude()
+	}
 	if err = errors.Join(err, out.close()); err != nil {
 		return err
 	}

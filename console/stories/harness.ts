@@ -46,14 +46,16 @@ export class World {
   private contexts: BrowserContext[] = []
   private faults: string[] = []
 
-  // start starts both. Without options the server knows no cluster and nobody.
+  // start starts both. Without options the server knows no cluster and nobody. $STOCKADE is another program than bin/stockade, and
+  // $STOCKADE_CONSOLE a console that is not built into it.
   static async start(options: Options = {}): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), 'stockade-story-'))
     const port = await freePort()
     const args = ['server', '--data', join(folder, 'data'), '--listen', `127.0.0.1:${port}`, '--debug-listen', '', '--db', here('../../bin/db'), '--inventory', here('../../demo/inventories'), ...(options.args ?? [])]
     if (options.demo) args.push('--register-snapshot', here('../../demo/shop'))
     if (options.kubeconfig) args.push('--register-kubeconfig', options.kubeconfig, '--allow-local-clusters')
-    const child = spawn(here('../../bin/stockade'), args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    if (process.env.STOCKADE_CONSOLE) args.push('--console', process.env.STOCKADE_CONSOLE)
+    const child = spawn(process.env.STOCKADE ?? here('../../bin/stockade'), args, { stdio: ['ignore', 'ignore', 'pipe'] })
     let log = ''
     const link = new Promise<string>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error('no set-up link within 60 s:\n' + log)), 60_000)

@@ -33,7 +33,7 @@ func Binaries(ctx context.Context, version string) (apiserver, etcd string, err 
 		return "", "", fmt.Errorf("build etcd %s: %w", EtcdVersion, err)
 	}
 	apiserver, err = cached(ctx, version, "kube-apiserver", func(b *builder, out string) error {
-		return b.apiserver(version, out)
+		return b.kubernetes(version, "kube-apiserver", out)
 	})
 	if err != nil {
 		return "", "", fmt.Errorf("build kube-apiserver %s: %w", version, err)
@@ -170,7 +170,8 @@ func (b *builder) etcd(out string) error {
 	return b.link(out, module, "mod", "")
 }
 
-func (b *builder) apiserver(version, out string) error {
+// kubernetes builds one of Kubernetes' programs.
+func (b *builder) kubernetes(version, program, out string) error {
 	source, err := b.kubernetesModule(version)
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func (b *builder) apiserver(version, out string) error {
 	if err != nil {
 		return err
 	}
-	const main = "k8s.io/kubernetes/cmd/kube-apiserver"
+	main := "k8s.io/kubernetes/cmd/" + program
 	flags := ""
 	// Old releases keep a second copy in client-go, and /version shows that one.
 	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// startChild runs TestEndsWithTheTestProcess once more in a process of its own and
-// returns what that says of its control plane.
-func startChild(t *testing.T) (child *os.Process, said string) {
+// startChild runs a test once more in a process of its own and returns what that
+// says of what it started.
+func startChild(t *testing.T, test string) (child *os.Process, said string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestEndsWithTheTestProcess$")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), "LAB_TEST_CHILD=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -21,6 +21,11 @@ type Config struct {
 	Version   string   // Kubernetes, such as "v1.36.3"; Newest if empty
 	Flags     []string // more kube-apiserver flags, "--name=value"; the last one of a name wins, lists add up
 	EtcdFlags []string // more etcd flags
+
+	// Controllers starts a kube-controller-manager too: Deployments make ReplicaSets
+	// and Pods, deleted namespaces go, owners take their objects along. The version
+	// is then [NodeVersion] unless it is said.
+	Controllers bool
 }
 
 // ControlPlane is a running etcd and kube-apiserver. Its methods are safe for
@@ -42,6 +47,7 @@ type ControlPlane struct {
 	mu        sync.Mutex // over starting and ending
 	etcd      *process
 	apiserver *process
+	others    []*process
 	proxies   []*Proxy
 	closed    bool
 }
@@ -89,10 +95,19 @@ func testContext(tb testing.TB) (context.Context, context.CancelFunc) {
 func Start(ctx context.Context, c Config) (*ControlPlane, error) {
 	if c.Version == "" {
 		c.Version = Newest
+		if c.Controllers {
+			c.Version = NodeVersion
+		}
 	}
 	apiserver, etcd, err := Binaries(ctx, c.Version)
 	if err != nil {
 		return nil, err
+	}
+	controllers := ""
+	if c.Controllers {
+		if controllers, err = kubernetesBinary(ctx, c.Version, "kube-controller-manager"); err != nil {
+			return nil, err
+		}
 	}
 	began := time.Now() // only now: building is another matter
 	folder, err := newFolder()
@@ -102,6 +117,11 @@ func Start(ctx context.Context, c Config) (*ControlPlane, error) {
 	p := &ControlPlane{version: c.Version, config: c, binary: apiserver, folder: folder}
 	if err := p.start(ctx, etcd); err != nil {
 		return nil, errors.Join(err, p.Close())
+	}
+	if c.Controllers {
+		if err := p.startControllers(ctx, controllers); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
 	}
 	p.readyAfter = time.Since(began)
 	return p, nil
@@ -224,6 +244,9 @@ func (p *ControlPlane) Close() error {
 		proxy.Close()
 	}
 	// Nothing is kept, so nothing needs an orderly end.
+	for _, other := range p.others {
+		other.kill()
+	}
 	p.apiserver.kill()
 	p.etcd.kill()
 	if p.client != nil {

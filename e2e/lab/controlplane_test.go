@@ -133,7 +133,7 @@ func TestEndsWithTheTestProcess(t *testing.T) {
 		select {} // until killed
 	}
 
-	child, line := startChild(t)
+	child, line := startChild(t, "TestEndsWithTheTestProcess")
 	var apiserver, etcd int
 	var dir string
 	if _, err := fmt.Sscanf(line, "child: %d %d %s", &apiserver, &etcd, &dir); err != nil {

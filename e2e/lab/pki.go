@@ -40,10 +40,15 @@ func newAuthority(name string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	return authorityOf(name, key)
+}
+
+func authorityOf(name string, key crypto.Signer) (*authority, error) {
 	tmpl, err := template(pkix.Name{CommonName: name})
 	if err != nil {
 		return nil, err
 	}
+	tmpl.DNSNames = []string{name} // Gatekeeper looks for it there
 	tmpl.IsCA = true
 	tmpl.BasicConstraintsValid = true
 	tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
@@ -58,15 +63,24 @@ func newAuthority(name string) (*authority, error) {
 	return &authority{cert: cert, key: key, pem: encode("CERTIFICATE", der)}, nil
 }
 
-// server issues a certificate for loopback.
-func (a *authority) server(name string) (keyPair, error) {
+// server issues a certificate for loopback, the API server's names and more of
+// them, addresses too.
+func (a *authority) server(name string, more ...string) (keyPair, error) {
 	tmpl, err := template(pkix.Name{CommonName: name})
 	if err != nil {
 		return keyPair{}, err
 	}
-	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	tmpl.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}
+	// A webhook's certificate is also what Gatekeeper shows to providers.
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	tmpl.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
 	tmpl.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, name := range more {
+		if ip := net.ParseIP(name); ip != nil {
+			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
+		} else {
+			tmpl.DNSNames = append(tmpl.DNSNames, name)
+		}
+	}
 	return a.issue(tmpl)
 }
 
@@ -78,6 +92,18 @@ func (a *authority) client(id identity) (keyPair, error) {
 	}
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return a.issue(tmpl)
+}
+
+// keyPEM is the authority's own key.
+func (a *authority) keyPEM() ([]byte, error) {
+	switch key := a.key.(type) {
+	case *rsa.PrivateKey:
+		return encode("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)), nil
+	case *ecdsa.PrivateKey:
+		der, err := x509.MarshalECPrivateKey(key)
+		return encode("EC PRIVATE KEY", der), err
+	}
+	return nil, fmt.Errorf("a key of type %T", a.key)
 }
 
 func (a *authority) issue(tmpl *x509.Certificate) (keyPair, error) {
@@ -106,7 +132,7 @@ func template(subject pkix.Name) (*x509.Certificate, error) {
 		SerialNumber: serial,
 		Subject:      subject,
 		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(7 * 24 * time.Hour), // no test runs longer
+		NotAfter:     now.Add(365 * 24 * time.Hour), // Gatekeeper renews what ends within three months
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}, nil
 }
@@ -129,13 +155,14 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// writePKI makes everything the API server reads at start.
-func writePKI(dir string) (*authority, error) {
+// writePKI makes everything the API server reads at start. Its certificate is for
+// loopback and for more names and addresses.
+func writePKI(dir string, more ...string) (*authority, error) {
 	ca, err := newAuthority("stockade-lab")
 	if err != nil {
 		return nil, fmt.Errorf("make the lab's CA: %w", err)
 	}
-	serving, err := ca.server("kube-apiserver")
+	serving, err := ca.server("kube-apiserver", more...)
 	if err != nil {
 		return nil, fmt.Errorf("make the API server's certificate: %w", err)
 	}
@@ -143,8 +170,13 @@ func writePKI(dir string) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the service-account keys: %w", err)
 	}
+	caKey, err := ca.keyPEM()
+	if err != nil {
+		return nil, err
+	}
 	for name, data := range map[string][]byte{
 		"ca.crt":        ca.pem,
+		"ca.key":        caKey, // the controller-manager signs with it
 		"apiserver.crt": serving.cert,
 		"apiserver.key": serving.key,
 		"sa.key":        private,
@@ -155,4 +187,15 @@ func writePKI(dir string) (*authority, error) {
 		}
 	}
 	return ca, nil
+}
+
+// ServingCert makes a CA and a server's certificate for these names and
+// addresses, all PEM: for servers that tests run inside a cluster.
+func ServingCert(names ...string) (ca, cert, key []byte, err error) {
+	authority, err := newAuthority("lab-serving")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	pair, err := authority.server(names[0], names...)
+	return authority.pem, pair.cert, pair.key, err
 }

@@ -12,8 +12,9 @@ import (
 // process is a child whose output goes to a file.
 type process struct {
 	name string
-	cmd  *exec.Cmd
+	id   int
 	log  string
+	end  func()        // asks the kernel for its end
 	done chan struct{} // closed when the child is gone and reaped
 	err  error         // how it ended; read after done
 }
@@ -22,6 +23,11 @@ type process struct {
 // is tied to the thread that starts it, and the Go runtime may end threads, so
 // one goroutine keeps its thread until the child is gone.
 func launch(log, program string, args ...string) (*process, error) {
+	return launchWith(nil, log, program, args...)
+}
+
+// launchWith adds to the environment.
+func launchWith(env []string, log, program string, args ...string) (*process, error) {
 	attr, err := dieWithParent()
 	if err != nil {
 		return nil, err
@@ -30,25 +36,30 @@ func launch(log, program string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = filepath.Dir(log)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = attr
 	p := &process{
 		name: filepath.Base(program),
-		cmd:  exec.Command(program, args...),
 		log:  log,
+		end:  func() { cmd.Process.Kill() }, // the only error is that it is gone already
 		done: make(chan struct{}),
 	}
-	p.cmd.Dir = filepath.Dir(log)
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.SysProcAttr = attr
 
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer out.Close()
-		err := p.cmd.Start()
+		err := cmd.Start()
+		if err == nil {
+			p.id = cmd.Process.Pid
+		}
 		started <- err
 		if err == nil {
-			p.err = p.cmd.Wait()
+			p.err = cmd.Wait()
 		}
 		close(p.done)
 	}()
@@ -63,7 +74,7 @@ func (p *process) pid() int {
 	if p == nil || p.gone() {
 		return 0
 	}
-	return p.cmd.Process.Pid
+	return p.id
 }
 
 func (p *process) gone() bool {
@@ -80,7 +91,7 @@ func (p *process) kill() {
 	if p == nil {
 		return
 	}
-	p.cmd.Process.Kill() // the only error is that it is gone already
+	p.end()
 	<-p.done
 }
 

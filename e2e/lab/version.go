@@ -13,6 +13,14 @@ const (
 	EtcdVersion = "v3.6.16" // serves both: they use only the v3 API
 )
 
+// What a [Node] runs: the newest Kubernetes whose kubelet works with the
+// containerd that distributions of today have.
+const (
+	NodeVersion       = "v1.34.4"
+	CoreDNSVersion    = "v1.14.7"
+	GatekeeperVersion = "v3.23.1"
+)
+
 // Versions are the API servers that the whole suite runs against.
 func Versions() []string { return []string{Oldest, Newest} }
 

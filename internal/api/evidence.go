@@ -14,7 +14,7 @@ import (
 
 // ObjectView is the object that a finding is about, with the faulty lines.
 type ObjectView struct {
-	State     string      `json:"state" enum:"live,snapshot,file,unavailable"`
+	State     string      `json:"state" enum:"live,snapshot,file,recorded,unavailable"`
 	Reason    string      `json:"reason,omitempty" doc:"why it is unavailable, or what to know of it"`
 	ReadAt    time.Time   `json:"readAt" format:"date-time"`
 	Name      string      `json:"name" doc:"Deployment shop/till; of a file its path"`

@@ -2,6 +2,7 @@ package browse
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,6 +135,26 @@ func (b *Browser) users(ctx context.Context, ids []int64) (map[int64]string, err
 		return err
 	})
 	return out, err
+}
+
+// ByFingerprint reads the finding of a target that has a fingerprint; store.ErrNotFound when there never was one.
+func (b *Browser) ByFingerprint(ctx context.Context, target int64, fingerprint string) (*finding.Finding, error) {
+	raw, err := hex.DecodeString(fingerprint)
+	if err != nil || len(raw) != 16 {
+		return nil, store.ErrNotFound
+	}
+	var id int64
+	if err := b.db.R.NewRaw("SELECT id FROM findings WHERE target_id = ? AND fingerprint = ?", target, raw).Scan(ctx, &id); err != nil {
+		return nil, store.NotFound(err)
+	}
+	full, err := b.full(ctx, []int64{id})
+	if err != nil {
+		return nil, err
+	}
+	if len(full) == 0 {
+		return nil, store.ErrNotFound
+	}
+	return full[0].Finding, nil
 }
 
 // full reads findings whole, in the order of ids.

@@ -114,22 +114,9 @@ func (r *Reader) Read(ctx context.Context, use scan.Use, known func(digest strin
 			return nil, "", codedError{err, finding.Unreachable}
 		}
 	}
-	o := r.Options
-	o.Registry.PullSecrets = slices.Clone(o.Registry.PullSecrets)
-	if r.Places != nil && !local {
-		var err error
-		if o.Registry.Places, err = r.Places(ctx); err != nil {
-			return nil, "", codedError{err, finding.Broken}
-		}
-	}
-	var denied error
-	for _, s := range use.PullSecrets {
-		data, err := r.secret(ctx, s)
-		if err != nil {
-			denied = err
-			continue
-		}
-		o.Registry.PullSecrets = append(o.Registry.PullSecrets, data)
+	o, denied, err := r.options(ctx, &use, local)
+	if err != nil {
+		return nil, "", err
 	}
 	img, err := image.Open(ctx, ref, o)
 	if err != nil {
@@ -145,6 +132,60 @@ func (r *Reader) Read(ctx context.Context, use scan.Use, known func(digest strin
 		return nil, digest, r.refused(ctx, ref, host, err, nil)
 	}
 	return sw, digest, nil
+}
+
+// options are those for the image of a use: with what is known of registries now, and with its pull secrets. denied is why one of
+// these cannot be used.
+func (r *Reader) options(ctx context.Context, use *scan.Use, local bool) (o image.Options, denied, err error) {
+	o = r.Options
+	o.Registry.PullSecrets = slices.Clone(o.Registry.PullSecrets)
+	if r.Places != nil && !local {
+		if o.Registry.Places, err = r.Places(ctx); err != nil {
+			return o, nil, codedError{err, finding.Broken}
+		}
+	}
+	for _, s := range use.PullSecrets {
+		data, err := r.secret(ctx, s)
+		if err != nil {
+			denied = err
+			continue
+		}
+		o.Registry.PullSecrets = append(o.Registry.PullSecrets, data)
+	}
+	return o, denied, nil
+}
+
+// Visit asks the registry of an image, as Read does, without reading the image. Names of saved images and forms without a registry
+// are refused.
+func (r *Reader) Visit(ctx context.Context, use scan.Use, f func(ctx context.Context, r *registry.Repository) error) error {
+	ref := use.Pull()
+	if r.Offline {
+		return codedError{errors.New("not asked because of --offline"), finding.Skipped}
+	}
+	host := registryHost(ref)
+	if err := r.silence.of(host); err != nil {
+		return codedError{err, finding.Unreachable}
+	}
+	o, denied, err := r.options(ctx, &use, false)
+	if err != nil {
+		return err
+	}
+	if err := registry.Visit(ctx, ref, o.Registry, f); err != nil {
+		return r.refused(ctx, ref, host, err, denied)
+	}
+	return nil
+}
+
+// Resolve asks which image a reference stands for now: the digest of its manifest or index.
+func (r *Reader) Resolve(ctx context.Context, use scan.Use) (digest string, err error) {
+	if sw := r.Saved[use.Reference]; sw != nil && sw.Image != nil && sw.Image.Digest != "" {
+		return sw.Image.Digest, nil
+	}
+	err = r.Visit(ctx, use, func(ctx context.Context, repo *registry.Repository) (err error) {
+		digest, err = repo.Digest(ctx)
+		return err
+	})
+	return digest, err
 }
 
 // refused gives an error its code, and remembers registries that cannot be connected to: the other images of a cluster need not

@@ -55,6 +55,7 @@ type Book struct {
 type snapshot struct {
 	version int64
 	set     *Set
+	list    []Exception
 }
 
 // Open reads the approved exceptions. ctx is the life of the book. h may be nil until SetHandler.
@@ -140,7 +141,7 @@ func (b *Book) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.snapshot.Store(&snapshot{version, set})
+	b.snapshot.Store(&snapshot{version, set, list})
 	b.polled.Store(int64(time.Since(b.start)))
 	return nil
 }

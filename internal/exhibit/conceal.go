@@ -10,6 +10,9 @@ import (
 	"stockade.dev/stockade/internal/repair"
 )
 
+// ConcealObject takes what is secret out of an object, in place, for those who keep objects and do not show them.
+func ConcealObject(o *inventory.Object) { conceal(o) }
+
 // conceal takes what is secret out of an object, in place: values of Secrets, what looks like a credential anywhere, and what repeats
 // the object, such as the annotation of kubectl apply.
 func conceal(o *inventory.Object) {

@@ -119,11 +119,18 @@ func ConstraintTemplates(rules []*rule.Rule, o Options) ([]Policy, error) {
 
 // given are the variables that read what a constraint sets. Gatekeeper's params are null when a constraint has none.
 func (g *group) given(split bool) []variable {
-	base := variable{"given", "variables.params == null ? {} : variables.params"}
 	if split {
-		return []variable{base}
+		return []variable{{"given", paramsOrNone}}
 	}
-	out := []variable{base, {"enabled", "has(variables.given.rules) ? variables.given.rules : []"}}
+	return g.givenAs(paramsOrNone)
+}
+
+// paramsOrNone is the parameters of a constraint.
+const paramsOrNone = "variables.params == null ? {} : variables.params"
+
+// givenAs are the variables that read the parameters of a bundle.
+func (g *group) givenAs(base string) []variable {
+	out := []variable{{"given", base}, {"enabled", "has(variables.given.rules) ? variables.given.rules : []"}}
 	// Each rule's settings are an object of their own, absent unless set.
 	var parts []string
 	for _, r := range g.rules {

@@ -376,6 +376,11 @@ func (f *Fleet) Remove(ctx context.Context, target int64) error {
 	if err != nil {
 		return err
 	}
+	if f.o.Stays != nil {
+		if err := f.o.Stays(ctx, target); err != nil {
+			return invalid("%w", err)
+		}
+	}
 	err = f.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := f.forget(ctx, tx, target); err != nil {
 			return err
@@ -384,7 +389,8 @@ func (f *Fleet) Remove(ctx context.Context, target int64) error {
 			return err
 		}
 		if f.o.Authority != nil {
-			if err := f.o.Authority.Revoke(ctx, tx, target, "the cluster was removed"); err != nil {
+			const why = "the cluster was removed"
+			if err := errors.Join(f.o.Authority.Revoke(ctx, tx, target, why), f.o.Authority.RevokeProvider(ctx, tx, target, why)); err != nil {
 				return err
 			}
 		}

@@ -71,6 +71,9 @@ type Options struct {
 	// its removal. nil: it is only marked.
 	Forget func(ctx context.Context, tx bun.Tx, target int64, at time.Time) error
 
+	// Stays says why a cluster may not be removed now; nil, or an answer of nil: it may.
+	Stays func(ctx context.Context, target int64) error
+
 	QPS   float32 // requests a second to one cluster; default 20
 	Burst int     // default 100
 	Stall time.Duration

@@ -224,7 +224,9 @@ func render(values map[string]any) (string, error) {
 		if err := t.Execute(&b, map[string]any{"Values": all, "Release": map[string]string{"Namespace": namespace}}); err != nil {
 			return "", err
 		}
-		parts = append(parts, strings.TrimSpace(b.String()))
+		if text := strings.TrimSpace(b.String()); text != "" {
+			parts = append(parts, text)
+		}
 	}
 	return strings.Join(parts, "\n---\n") + "\n", nil
 }

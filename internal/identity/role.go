@@ -13,7 +13,7 @@ type Role string
 const (
 	Administrator Role = "administrator" // everything
 	Approver      Role = "approver"      // what operators may, and decide on exceptions
-	Operator      Role = "operator"      // scan, handle findings, ask for exceptions
+	Operator      Role = "operator"      // scan, handle findings, ask for exceptions, protect clusters
 	Auditor       Role = "auditor"       // read everything, the audit log too
 	Viewer        Role = "viewer"        // read findings
 )
@@ -34,7 +34,7 @@ const (
 	Except          Action = "except"           // ask for exceptions
 	Approve         Action = "approve"          // decide on exceptions
 	ManageClusters  Action = "manage-clusters"  // add, change, remove; their credentials
-	ManagePolicies  Action = "manage-policies"  // protection
+	Protect         Action = "manage-policies"  // protection of clusters: policies, images, what is let in
 	ManageSchedules Action = "manage-schedules" // scan schedules, reports, notifications
 	ManagePeople    Action = "manage-people"    // users, grants, OIDC
 	ManageSettings  Action = "manage-settings"  // of the server
@@ -42,12 +42,12 @@ const (
 )
 
 // Actions lists all but Anyone.
-var Actions = []Action{Self, Read, Handle, Scan, Except, Approve, ManageClusters, ManagePolicies, ManageSchedules, ManagePeople, ManageSettings, ReadAudit}
+var Actions = []Action{Self, Read, Handle, Scan, Except, Approve, ManageClusters, Protect, ManageSchedules, ManagePeople, ManageSettings, ReadAudit}
 
 var actions = map[Role][]Action{
-	Administrator: {Self, Read, Handle, Scan, Except, Approve, ManageClusters, ManagePolicies, ManageSchedules, ManagePeople, ManageSettings, ReadAudit},
-	Approver:      {Self, Read, Handle, Scan, Except, Approve, ManageSchedules},
-	Operator:      {Self, Read, Handle, Scan, Except, ManageSchedules},
+	Administrator: {Self, Read, Handle, Scan, Except, Approve, ManageClusters, Protect, ManageSchedules, ManagePeople, ManageSettings, ReadAudit},
+	Approver:      {Self, Read, Handle, Scan, Except, Approve, Protect, ManageSchedules},
+	Operator:      {Self, Read, Handle, Scan, Except, Protect, ManageSchedules},
 	Auditor:       {Self, Read, ReadAudit},
 	Viewer:        {Self, Read},
 }

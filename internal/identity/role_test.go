@@ -25,7 +25,7 @@ var may = map[Action]string{
 	Except:          "yes yes yes no no",
 	Approve:         "yes yes no no no",
 	ManageClusters:  "yes no no no no",
-	ManagePolicies:  "yes no no no no",
+	Protect:         "yes yes yes no no",
 	ManageSchedules: "yes yes yes no no",
 	ManagePeople:    "yes no no no no",
 	ManageSettings:  "yes no no no no",

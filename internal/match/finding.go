@@ -104,12 +104,17 @@ func repository(reference string) string {
 // the same finding.
 func (p *spot) fingerprint(v *Vulnerability) string {
 	id := p.identity
-	id.RuleID = v.ID
-	id.Item = string(v.Package.Type) + "/" + v.Package.Name
-	if !v.Package.Type.System() {
-		id.Item += "@" + pathClass(v.Package.Path)
-	}
+	id.RuleID, id.Item = v.ID, Item(v.Package.Type, v.Package.Name, v.Package.Path)
 	return id.Fingerprint()
+}
+
+// Item is finding.Identity.Item of a vulnerability in a package.
+func Item(kind inventory.PackageType, name, path string) string {
+	item := string(kind) + "/" + name
+	if !kind.System() {
+		item += "@" + pathClass(path)
+	}
+	return item
 }
 
 // numbered is a version in the name of a file or folder: joined to the name, a folder of its own, or two numbers glued on.

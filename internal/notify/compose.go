@@ -47,6 +47,9 @@ func (c *composer) event(ctx context.Context, row *outbox.Message, f *Filter) (*
 		}
 		return copied(e), nil
 	}
+	if atTheDoor(row.Topic) {
+		return c.protection(ctx, row, f)
+	}
 	e := &message.Event{Topic: row.Topic, At: row.At.Time, Details: details(row.Body)}
 	var err error
 	if e.Target, err = c.target(ctx, row.TargetID); err != nil {
@@ -75,6 +78,12 @@ func (n *Notifier) topicLink(row *outbox.Message) string {
 	switch row.Topic {
 	case outbox.ClusterState:
 		return n.link(fmt.Sprintf("/clusters/%d", row.TargetID))
+	case outbox.ProtectionState, outbox.ProtectionDrift:
+		return n.link(fmt.Sprintf("/protection/clusters/%d", row.TargetID))
+	case outbox.PolicyChanged:
+		if id := details(row.Body)["policy"]; id != "" {
+			return n.link("/protection/policies/" + strings.Map(plainID, id))
+		}
 	case outbox.TaskFinished:
 		if id := details(row.Body)["task"]; id != "" {
 			return n.link("/tasks/" + strings.Map(plainID, id))

@@ -14,11 +14,11 @@ import (
 // Filter says which messages a channel wants: those that meet every field that is set. The zero Filter wants every topic, and of
 // findings those that became new or open again.
 type Filter struct {
-	Topics     []string          `json:"topics,omitempty" enum:"findings.changed,cluster.state,task.finished,exception.asked,exception.decided,exception.expiring,exception.ended" doc:"absent for all"`
+	Topics     []string          `json:"topics,omitempty" enum:"findings.changed,cluster.state,task.finished,exception.asked,exception.decided,exception.expiring,exception.ended,protection.state,protection.drift,protection.blocked,protection.unchecked,protection.turned,policy.changed" doc:"absent for all"`
 	Targets    []string          `json:"targets,omitempty" maxItems:"1000" doc:"ids of clusters and projects; what is about none of them is left out"`
-	Severities []ledger.Severity `json:"severities,omitempty" doc:"of findings"`
+	Severities []ledger.Severity `json:"severities,omitempty" doc:"of findings, and of what was blocked or came in unchecked"`
 	Kinds      []ledger.Kind     `json:"kinds,omitempty" doc:"of findings"`
-	Namespaces []string          `json:"namespaces,omitempty" maxItems:"1000" doc:"of findings; of images the namespaces that run them"`
+	Namespaces []string          `json:"namespaces,omitempty" maxItems:"1000" doc:"of findings and of what was blocked or came in unchecked; of images the namespaces that run them"`
 	Statuses   []ledger.Status   `json:"statuses,omitempty" doc:"that findings have now; absent for open and reopened"`
 	New        bool              `json:"new,omitempty" doc:"only findings that are seen for the first time"`
 	KEV        bool              `json:"kev,omitempty" doc:"only vulnerabilities that are known to be exploited"`
@@ -65,6 +65,11 @@ func severityOf(topic string, details map[string]string) finding.Severity {
 	switch {
 	case topic == outbox.ClusterState && details["state"] != "connected" && details["state"] != "ready":
 		return finding.High
+	case topic == outbox.ProtectionState && (details["state"] == "error" || details["state"] == "remove-failed"),
+		topic == outbox.ProtectionDrift:
+		return finding.High
+	case topic == outbox.ProtectionState && details["state"] == "policy-failed":
+		return finding.Medium
 	case topic == outbox.TaskFinished && (details["failed"] != "" && details["failed"] != "0" || details["status"] == "failed"):
 		return finding.Medium
 	case topic == outbox.ExceptionAsked, topic == outbox.ExceptionExpiring, topic == outbox.ExceptionEnded:

@@ -21,8 +21,42 @@ const (
 	ExceptionDecided  = "exception.decided"  // {"exception","status","approver"}
 	ExceptionEnded    = "exception.ended"    // {"exception","why","reopened"}
 	ExceptionExpiring = "exception.expiring" // {"exception","expires","reason","requester"}: some days before its end, once
+	PolicyChanged     = "policy.changed"     // {"policy","name","version","change","by"}: change is add, change or delete
 	ReportDue         = "report.due"         // {"report"}
+	ProtectionState   = "protection.state"   // {"cluster","state","reason"}
+	ProtectionDrift   = "protection.drift"   // {"cluster","object","change","actor","repaired"}
+
+	ProtectionBlocked   = "protection.blocked"   // body Protection: requests that policies refused
+	ProtectionUnchecked = "protection.unchecked" // body Protection: requests that nobody judged
+	ProtectionTurned    = "protection.turned"    // body Protection: images that were let in and turned out to be bad
 )
+
+// Protection is what happened at the door of a cluster: groups of the same policy, rule and owner.
+type Protection struct {
+	At       store.Time        `json:"at"`
+	Digest   bool              `json:"digest,omitempty"` // groups that were told of before
+	Requests int64             `json:"requests"`
+	Total    int               `json:"total"`         // groups
+	Bad      int               `json:"bad,omitempty"` // of unchecked admissions: those that violate a policy
+	Groups   []ProtectionGroup `json:"groups"`        // the worst; at most MostGroups
+}
+
+// ProtectionGroup is an event, or an unchecked admission.
+type ProtectionGroup struct {
+	ID        int64           `json:"id,string"`
+	Severity  ledger.Severity `json:"severity"`
+	Rule      string          `json:"rule,omitempty"`
+	Title     string          `json:"title"`
+	TitleZH   string          `json:"titleZh"`
+	Policy    string          `json:"policy,omitempty"`
+	Namespace string          `json:"namespace,omitempty"`
+	Owner     string          `json:"owner,omitempty"` // "Deployment till"
+	Image     string          `json:"image,omitempty"`
+	Requests  int64           `json:"requests"`
+}
+
+// MostGroups is how many groups a message lists.
+const MostGroups = 200
 
 // Message is a row of the table outbox.
 type Message struct {

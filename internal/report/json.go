@@ -84,11 +84,12 @@ type jsonDocument struct {
 	n          int
 	clauses    []clause
 	notScanned []finding.NotScanned
+	policy     func() any
 	err        error
 }
 
 func newJSON(w io.Writer, o Options) finding.Handler {
-	return &jsonDocument{w: bufio.NewWriterSize(w, 1<<16), enc: newEncoder(o.Lang)}
+	return &jsonDocument{w: bufio.NewWriterSize(w, 1<<16), enc: newEncoder(o.Lang), policy: o.Policy}
 }
 
 func (d *jsonDocument) raw(s string) {
@@ -161,7 +162,13 @@ func (d *jsonDocument) End(finishedAt time.Time, target finding.Target, s findin
 		d.raw("\n")
 		d.value(n)
 	}
-	d.raw("],\n\"stats\":")
+	d.raw("],\n")
+	if d.policy != nil {
+		d.raw(`"policy":`)
+		d.value(d.policy())
+		d.raw(",\n")
+	}
+	d.raw(`"stats":`)
 	d.value(s)
 	d.raw("}\n")
 	if d.err == nil {

@@ -17,6 +17,8 @@ type Options struct {
 	Color bool   // table only
 	Width int    // columns of the terminal; 0 is 100
 	Dir   string // sarif and junit name files relative to it; "" is the working directory
+	// Policy gives what a policy says of what was scanned, when everything has been found; nil: nobody asked. json has it as "policy".
+	Policy func() any
 }
 
 // Form makes a handler that writes to w.

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/inventory"
 	"stockade.dev/stockade/internal/rule"
+	"stockade.dev/stockade/internal/vex"
 )
 
 // Software says how to look into images, root file systems and bills of materials.
@@ -278,31 +280,81 @@ func (r *run) look(sw *inventory.Software, u *Use) {
 	}
 }
 
-// imageRules runs the rules over the image's facts. A hit in a file is reported as that file.
+// imageRules runs the rules over the image's facts.
 func (r *run) imageRules(sw *inventory.Software, u *Use, eol string) {
-	facts := sw.ImageFacts(r.cfg.Now(), eol)
-	subject := rule.Subject{Cluster: r.cluster.Name, Ref: facts.Ref()}
+	imageRules(r.engine.Session(), sw, u, r.cluster.Name, r.cfg.Now(), eol,
+		func(f *finding.Finding, _ string) {
+			r.place(f, sw, u)
+			r.take(outcome{finding: f})
+		},
+		func(ru *rule.Rule, err error) {
+			r.take(outcome{undecided: ru.Name + "\x00" + err.Error(), where: sw.Name})
+		})
+}
+
+// imageRules runs rules over an image's facts. A hit in a file is reported as that file; item is what the fingerprint is made of
+// beside the rule and the image.
+func imageRules(session *rule.Session, sw *inventory.Software, u *Use, cluster string, now time.Time, eol string, found func(f *finding.Finding, item string), undecided func(*rule.Rule, error)) {
+	facts := sw.ImageFacts(now, eol)
+	subject := rule.Subject{Cluster: cluster, Ref: facts.Ref()}
 	subject.Ref.Name = strings.TrimSuffix(subject.Ref.Name+":"+u.Variant, ":")
-	session := r.engine.Session()
 	session.Object(facts, nil, rule.Sink{
 		Hit: func(ru *rule.Rule, h rule.Hit) {
 			var at *inventory.Hit
 			h.Path, at = hitPath(sw, h.Path)
 			f := ru.Finding(subject, h)
 			f.Resource.APIVersion, f.Resource.Kind, f.Resource.Name = "", "", ""
-			r.place(f, sw, u)
 			if at != nil {
 				f.Resource.File, f.Resource.Line = at.Path, at.Line
 				if at.Layer >= 0 && at.Layer < len(sw.Layers) {
 					f.Resource.Layer = sw.Layers[at.Layer].Digest
 				}
 			}
-			r.take(outcome{finding: f})
+			found(f, h.Item)
 		},
-		Undecided: func(ru *rule.Rule, err error) {
-			r.take(outcome{undecided: ru.Name + "\x00" + err.Error(), where: sw.Name})
-		},
+		Undecided: undecided,
 	})
+}
+
+// Looker judges one inventory after another as a scan of images does, for those who keep what comes out. It is used by several
+// goroutines.
+type Looker struct {
+	engine *rule.Engine
+	vex    *vex.Set
+	now    func() time.Time
+}
+
+// NewLooker makes a Looker. v may be nil.
+func NewLooker(lib *rule.Library, v *vex.Set, now func() time.Time) *Looker {
+	return &Looker{engine: rule.NewEngine(lib.For("image")), vex: v, now: now}
+}
+
+// Look tells the findings on an image, each once, with what its fingerprint is made of beside rule and repository. match may be nil:
+// there is no advisory database.
+func (l *Looker) Look(sw *inventory.Software, u Use, match func(sw *inventory.Software, use Use, cluster string) ([]*finding.Finding, []inventory.Gap, string),
+	found func(f *finding.Finding, item string)) (gaps []inventory.Gap, undecided []string) {
+	seen := map[string]bool{}
+	tell := func(f *finding.Finding, item string) {
+		if seen[f.Fingerprint] {
+			return
+		}
+		seen[f.Fingerprint] = true
+		placeImage(f, sw, &u, "")
+		Filter{VEX: l.vex}.Apply(f, l.now())
+		found(f, item)
+	}
+	gaps, eol := sw.Gaps, ""
+	if match != nil {
+		var list []*finding.Finding
+		var more []inventory.Gap
+		list, more, eol = match(sw, u, "")
+		gaps = slices.Concat(gaps, more)
+		for _, f := range list {
+			tell(f, "")
+		}
+	}
+	imageRules(l.engine.Session(), sw, &u, "", l.now(), eol, tell, func(ru *rule.Rule, err error) { undecided = append(undecided, ru.Name+": "+err.Error()) })
+	return gaps, undecided
 }
 
 // hitPath turns "hits[3]" into the file that the hit is in.
@@ -320,7 +372,11 @@ func hitPath(sw *inventory.Software, path string) (string, *inventory.Hit) {
 
 // place says where a finding of an inventory is, and who runs it.
 func (r *run) place(f *finding.Finding, sw *inventory.Software, u *Use) {
-	f.Resource.Cluster = r.cluster.Name
+	placeImage(f, sw, u, r.cluster.Name)
+}
+
+func placeImage(f *finding.Finding, sw *inventory.Software, u *Use, cluster string) {
+	f.Resource.Cluster = cluster
 	if f.Risk == "" && sw.Kind != "node" {
 		f.Risk = "image"
 	}

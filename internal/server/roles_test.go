@@ -80,7 +80,7 @@ type noun struct {
 
 // nouns are all of the API. To add a route: give it a row in its noun; go test -run TestRoles prints the rows that are missing,
 // ready to be pasted.
-var nouns = []noun{attackNoun, peopleNoun, sessionNoun, auditNoun, exceptionNoun, clusterNoun, findingNoun, evidenceNoun, complianceNoun, imageNoun, taskNoun, notifyNoun, settingsNoun}
+var nouns = []noun{admissionNoun, attackNoun, peopleNoun, sessionNoun, auditNoun, exceptionNoun, clusterNoun, findingNoun, evidenceNoun, complianceNoun, imageNoun, taskNoun, notifyNoun, policyNoun, protectionNoun, settingsNoun, verdictNoun}
 
 // world is a server that is wired as always, with two clusters. Nothing runs in it but the requests of the test.
 type world struct {

@@ -8,6 +8,7 @@ import (
 	"stockade.dev/stockade/internal/fleet/enrol"
 	"stockade.dev/stockade/internal/notify"
 	"stockade.dev/stockade/internal/people"
+	"stockade.dev/stockade/internal/protect"
 	"stockade.dev/stockade/internal/registries"
 	"stockade.dev/stockade/internal/seal"
 	"stockade.dev/stockade/internal/store"
@@ -47,5 +48,6 @@ func reseal(ctx context.Context, db *store.DB, keys *seal.Keys, authority *enrol
 	if err != nil {
 		return err
 	}
-	return errors.Join(book.Reseal(ctx, keys.Reseal), authority.Reseal(ctx), fleet.New(db, keys, fleet.Options{}).Reseal(ctx), who.ResealProviders(ctx, keys.Reseal), channels.Reseal(ctx, keys.Reseal))
+	shields := protect.New(protect.Options{DB: db, Keys: keys, Authority: authority})
+	return errors.Join(shields.Reseal(ctx, keys.Reseal), book.Reseal(ctx, keys.Reseal), authority.Reseal(ctx), fleet.New(db, keys, fleet.Options{}).Reseal(ctx), who.ResealProviders(ctx, keys.Reseal), channels.Reseal(ctx, keys.Reseal))
 }

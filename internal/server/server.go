@@ -25,6 +25,7 @@ import (
 	"stockade.dev/stockade/internal/seal"
 	"stockade.dev/stockade/internal/store"
 	"stockade.dev/stockade/internal/task"
+	"stockade.dev/stockade/internal/thrift"
 	"stockade.dev/stockade/internal/watch"
 )
 
@@ -283,7 +284,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	stopWork, err := s.work(work, failed)
 	if err == nil {
 		s.announce()
-		all.Go(func() { thrift(work) })
+		all.Go(func() { thrift.Run(work) })
 		go func() { // a cluster that does not answer must not hold up the rest
 			if err := s.register(work); err != nil && work.Err() == nil {
 				s.log.Error("registering", "err", err)

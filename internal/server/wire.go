@@ -13,6 +13,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"stockade.dev/stockade/internal/admission"
 	"stockade.dev/stockade/internal/analyze"
 	"stockade.dev/stockade/internal/anatomy"
 	"stockade.dev/stockade/internal/api"
@@ -30,11 +31,15 @@ import (
 	"stockade.dev/stockade/internal/live"
 	"stockade.dev/stockade/internal/notify"
 	"stockade.dev/stockade/internal/people"
+	"stockade.dev/stockade/internal/policy/book"
+	"stockade.dev/stockade/internal/preview"
+	"stockade.dev/stockade/internal/protect"
 	"stockade.dev/stockade/internal/registries"
 	"stockade.dev/stockade/internal/repair"
 	"stockade.dev/stockade/internal/store"
 	"stockade.dev/stockade/internal/task"
 	"stockade.dev/stockade/internal/triage"
+	"stockade.dev/stockade/internal/verdict"
 	"stockade.dev/stockade/internal/vitals"
 )
 
@@ -58,6 +63,13 @@ type rooms struct {
 	exhibit *exhibit.Room
 	rules   api.RuleBook
 	demo    api.Demonstrator
+
+	policies *book.Book
+	protect  *protect.Service
+	preview  *preview.Service
+	verdicts *verdict.Service
+
+	admission *admission.Service
 
 	registries *registries.Book
 	intake     *intake.Service
@@ -103,6 +115,10 @@ func routes(a *api.API, r rooms) {
 	api.Projects(a, r.tasks, r.browse, r.triage)
 	api.News(a, r.hub)
 	api.Registries(a, r.registries)
+	api.Policies(a, policyParts(r))
+	api.Protection(a, r.protect)
+	api.Verdicts(a, api.VerdictParts{Verdicts: r.verdicts, Tasks: r.tasks, Registries: r.registries, Now: r.now})
+	api.Admissions(a, r.admission)
 	api.Advisories(a, api.AdvisoryParts{Tasks: r.tasks, Intake: r.intake, Registries: r.registries, Now: r.now})
 	api.System(a, r.vitals, r.now)
 }
@@ -136,6 +152,7 @@ func (s *Server) wire(ctx context.Context) error {
 		}
 		return nil
 	}
+	o.Stays = func(ctx context.Context, target int64) error { return r.protect.Stays(ctx, target) }
 	r.fleet = fleet.New(s.db, s.keys, o)
 	if err := s.wireFindings(ctx); err != nil {
 		return err
@@ -186,6 +203,10 @@ func (s *Server) wireFindings(ctx context.Context) error {
 	r.rules = api.RuleBook{Library: t.Library, Cases: s.o.RuleCases}
 	r.exhibit = exhibit.New(r.fleet, r.uploaded, repair.New(t.Library, analyze.All), s.o.Now)
 	r.images = anatomy.New(s.db, r.browse, r.tasks, s.o.Now)
+	s.wireAdmissions()
+	r.preview = preview.New(s.wirePolicies())
+	s.wireVerdicts()
+	s.wireProtection()
 	if s.o.Demo.FS != nil {
 		r.demo = demo{s.o.Demo.Name, r.fleet, r.tasks}
 	}
@@ -208,6 +229,7 @@ func (s *Server) openTunnels() (*tunnel.Server, error) {
 	}
 	t := tunnel.NewServer(o)
 	if s.listener != nil && !s.o.PlainHTTP {
+		letProviders(s.http.TLSConfig, s.authority, s.providerCertificates(), s.o.Now)
 		t.Attach(s.http, s.http.TLSConfig)
 	}
 	return t, nil
@@ -233,6 +255,7 @@ func (s *Server) root() http.Handler {
 	root := http.NewServeMux()
 	root.Handle("/api/", a.Handler(api.Frame{DB: s.db, Log: s.log, Now: s.o.Now, Keys: s.keys, Rates: s.o.Rates, Remote: s.remote,
 		Authenticate: s.rooms.people.Middleware}))
+	root.Handle("/provider/", s.doors().handler())
 	root.HandleFunc("GET /healthz", s.healthy)
 	root.HandleFunc("GET /readyz", s.ready)
 	if s.o.MetricsToken != "" {
@@ -283,6 +306,8 @@ func (s *Server) work(ctx context.Context, failed chan<- error) (stop func(conte
 		s.every(ctx, "fleet", time.Minute, s.rooms.fleet.Sweep)
 	})
 	all.Go(func() { s.alive(ctx) })
+	all.Go(func() { <-ctx.Done(); s.rooms.admission.Wait() })
+	all.Go(func() { s.rooms.verdicts.Run(ctx) })
 	all.Go(func() { s.every(ctx, "advisories", time.Minute, s.rooms.intake.Tick) })
 	if err := s.rooms.tasks.Start(ctx, slices.Contains(s.o.Roles, RoleWorker)); err != nil {
 		cancel()
@@ -313,9 +338,10 @@ func (s *Server) work(ctx context.Context, failed chan<- error) (stop func(conte
 
 // duties are what one of all replicas does.
 func (s *Server) duties() []leader.Duty {
-	return append(s.rooms.tasks.Duties(),
+	return append(append(s.rooms.tasks.Duties(), s.rooms.admission.Duties()...), s.rooms.verdicts.Duty(),
 		leader.Duty{Name: "exceptions", Every: time.Minute, Do: func(ctx context.Context) error { return s.rooms.book.Sweep(ctx, s.o.Now()) }},
 		leader.Duty{Name: "notifications", Every: 2 * time.Second, Do: s.rooms.notify.Deliver},
+		leader.Duty{Name: "protection", Every: 2 * time.Second, Do: s.rooms.protect.Keep},
 		leader.Duty{Name: "watches", Every: 5 * time.Second, Do: s.watches().Keep},
 		leader.Duty{Name: "reports", Every: 15 * time.Second, Do: s.rooms.notify.RunReports},
 		leader.Duty{Name: "old notifications", Every: time.Hour, Do: s.rooms.notify.Sweep},

@@ -56,6 +56,9 @@ func (s *Service) create(ctx context.Context, tx bun.Tx, r Request) (*Task, erro
 	if err != nil {
 		return nil, err
 	}
+	if len(r.Scope.Images) > 0 {
+		return s.createOfImages(ctx, tx, r)
+	}
 	targets, err := s.targets(ctx, tx, r.Scope)
 	if err != nil {
 		return nil, err
@@ -116,7 +119,7 @@ func (s *Service) insert(ctx context.Context, tx bun.Tx, r Request, parts []Part
 	if len(targets) == 1 {
 		one = targets[0].ID
 	}
-	if t.Origin == Watch { // nobody asked for it: the log of what people do stays readable
+	if t.Origin == Watch || t.Origin == Admission { // nobody asked for it: the log of what people do stays readable
 		return t, nil
 	}
 	return t, audit.Record(ctx, tx, "task.create", fmt.Sprintf("task %d (%s)", t.ID, t.Name), one, nil, t)
@@ -235,7 +238,11 @@ func (s *Service) Retry(ctx context.Context, id int64) (*Task, error) {
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
+		n, err := res.RowsAffected()
+		if err == nil && n == 0 {
+			n, err = retryImages(ctx, tx, id)
+		}
+		if err != nil || n == 0 {
 			return errors.Join(err, fmt.Errorf("%w: nothing of the task failed that could be tried again", ErrConflict))
 		}
 		// Images that failed are asked for again by the scans that want them.
@@ -268,11 +275,15 @@ func (s *Service) dispatch(ctx context.Context, id int64) error {
 	if err := s.db.R.NewRaw("SELECT count(*) FROM (SELECT 1 AS x FROM task_items WHERE task_id = ? AND status = 'ready' AND queued_at = 0 LIMIT 1) q", id).Scan(ctx, &open); err != nil || open == 0 {
 		return err
 	}
+	enqueue := s.queue.Enqueue
 	err := s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		clear(ids)
 		t, err := s.lock(ctx, tx, id)
 		if err != nil || t.Cancel {
 			return err
+		}
+		if t.Origin == Admission { // pods wait for it
+			enqueue = s.queue.Hurry
 		}
 		for pool, kinds := range map[string][]string{poolTargets: {kindCluster, kindUpload}, poolImages: {kindImage}} {
 			if ids[pool], err = s.release(ctx, tx, t, kinds); err != nil {
@@ -283,7 +294,7 @@ func (s *Service) dispatch(ctx context.Context, id int64) error {
 	})
 	for pool, list := range ids {
 		if err == nil && len(list) > 0 {
-			err = s.queue.Enqueue(ctx, pool, list)
+			err = enqueue(ctx, pool, list)
 		}
 	}
 	return err

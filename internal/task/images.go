@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type imageSpec struct {
 	Reference   string   `json:"reference"`
 	Digest      string   `json:"digest,omitempty"`
 	PullSecrets []string `json:"pullSecrets,omitempty"`
+	Own         bool     `json:"own,omitempty"`    // the task is of images alone
+	Behind      string   `json:"behind,omitempty"` // key of an item of another task that was about to read it
 }
 
 // software is the part of one cluster's scan that looks into images: those without an inventory become items of their own, which
@@ -103,7 +106,7 @@ func (w *software) ask(ctx context.Context, uses []scan.Use) error {
 	for i, u := range uses {
 		keys[i] = keyOf(u)
 		rows[i] = &Item{TaskID: w.r.item.TaskID, TargetID: w.r.item.TargetID, Kind: kindImage, Name: u.Reference, Key: keys[i], Status: Ready, CreatedAt: now,
-			Spec: ledger.JSON(imageSpec{u.Reference, u.Digest, u.PullSecrets})}
+			Spec: ledger.JSON(imageSpec{Reference: u.Reference, Digest: u.Digest, PullSecrets: u.PullSecrets})}
 	}
 	var found []Item
 	err := w.s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -297,6 +300,13 @@ func (s *Service) image(ctx context.Context, r *running) outcome {
 	if spec.Digest != "" && known(spec.Digest) { // read by somebody else meanwhile
 		return outcome{status: Done, result: spec.Digest}
 	}
+	if spec.Behind != "" {
+		if busy, err := s.beingRead(ctx, spec.Behind); err != nil {
+			return failed(finding.Broken, stored(err))
+		} else if busy {
+			return outcome{later: behind}
+		}
+	}
 	sw, digest, err := s.sources.of(r.item.TargetID).Read(ctx, scan.Use{Reference: spec.Reference, Digest: spec.Digest, PullSecrets: spec.PullSecrets}, known)
 	if err != nil {
 		return failed(codeOf(err), err)
@@ -305,7 +315,7 @@ func (s *Service) image(ctx context.Context, r *running) outcome {
 		return failed(finding.Broken, stored(lookErr))
 	}
 	if digest == "" {
-		digest = r.item.Key
+		digest = cmp.Or(spec.Behind, r.item.Key)
 	}
 	names := []string{digest}
 	if spec.Digest != "" {

@@ -129,6 +129,9 @@ func (s *Service) complete(ctx context.Context, v identity.Visible, tasks []*Tas
 		}
 		by[it.TaskID].Total.add(it)
 	}
+	if err := s.countImages(ctx, v, tasks); err != nil {
+		return err
+	}
 	for _, t := range tasks {
 		if t.Status == Ready || t.Status == Running {
 			t.Total.Remaining = remaining(items, t)

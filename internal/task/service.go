@@ -108,6 +108,7 @@ type Service struct {
 
 	advisories *advisories
 	sources    *sources
+	lookers    lookers
 
 	mu      sync.Mutex
 	running map[int64]*running

@@ -146,7 +146,8 @@ func (s *Service) resume(ctx context.Context) error {
 		Open bool
 		Idle bool
 	}
-	err := s.db.R.NewRaw(`SELECT t.id, EXISTS (SELECT 1 FROM task_items i WHERE i.task_id = t.id AND i.kind IN ('cluster', 'node', 'upload') AND i.status IN ('ready', 'running')) AS open,
+	err := s.db.R.NewRaw(`SELECT t.id, EXISTS (SELECT 1 FROM task_items i WHERE i.task_id = t.id AND i.status IN ('ready', 'running') AND (i.kind IN ('cluster', 'node', 'upload')
+			OR NOT EXISTS (SELECT 1 FROM task_items o WHERE o.task_id = t.id AND o.kind IN ('cluster', 'node', 'upload')))) AS open,
 		EXISTS (SELECT 1 FROM task_items i WHERE i.task_id = t.id AND i.status = 'ready' AND i.queued_at = 0) AS idle
 		FROM tasks t WHERE t.status IN ('ready', 'running')`).Scan(ctx, &tasks)
 	errs = append(errs, err)

@@ -96,7 +96,8 @@ const (
 	Verify      = "verify"
 	Upload      = "upload"
 	NewDatabase = "database"
-	Watch       = "watch" // something changed in a cluster
+	Watch       = "watch"     // something changed in a cluster
+	Admission   = "admission" // images that a cluster was about to run and nobody knew
 )
 
 // The kinds of items.
@@ -113,7 +114,7 @@ type Task struct {
 
 	ID         int64      `bun:"id,pk,autoincrement" json:"id,string"`
 	Name       string     `bun:"name" json:"name"`
-	Origin     string     `bun:"origin" json:"trigger" enum:"manual,schedule,verify,upload,database,watch"`
+	Origin     string     `bun:"origin" json:"trigger" enum:"manual,schedule,verify,upload,database,watch,admission"`
 	ScheduleID int64      `bun:"schedule_id" json:"scheduleId,string,omitempty"`
 	UserID     int64      `bun:"user_id" json:"userId,string,omitempty"`
 	Actor      string     `bun:"actor" json:"actor,omitempty" doc:"who started it"`
@@ -240,6 +241,7 @@ type Scope struct {
 	All     bool    // every cluster that there is
 	Targets []int64 // or these
 	Nodes   []Node  // or single nodes
+	Images  []Image // or images that need not run anywhere, and nothing else
 }
 
 // Node names a node of a cluster.

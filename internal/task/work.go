@@ -35,6 +35,7 @@ type outcome struct {
 	code   finding.Code
 	err    error
 	result string
+	later  time.Duration                              // not now: it is given back for so long
 	save   func(ctx context.Context, tx bun.Tx) error // written together with the status
 }
 
@@ -165,6 +166,8 @@ func (s *Service) work(ctx context.Context, id int64) error {
 		return nil
 	case errors.Is(cause, errCanceled):
 		out = outcome{status: Canceled}
+	case out.later > 0:
+		return s.giveBack(r, 0, out.later)
 	case ctx.Err() != nil && out.status != Done && out.status != Partial: // the process ends
 		return s.giveBack(r, 0, 0)
 	case out.status == Failed && transient(out.err):
@@ -273,10 +276,11 @@ func (s *Service) finish(r *running, out outcome) error {
 		stage = ledger.JSON(r.progress)
 	}
 	r.mu.Unlock()
+	own := ofImages(it)
 	var ended *Task
 	err := s.persist(r, func(ctx context.Context, tx bun.Tx) error {
 		ended = nil
-		if it.Kind != kindImage {
+		if it.Kind != kindImage || own {
 			if _, err := s.lock(ctx, tx, it.TaskID); err != nil {
 				return err
 			}
@@ -295,7 +299,7 @@ func (s *Service) finish(r *running, out outcome) error {
 				return err
 			}
 		}
-		if it.Kind == kindImage {
+		if it.Kind == kindImage && !own {
 			return nil
 		}
 		ended, err = s.settle(ctx, tx, it.TaskID)
@@ -326,6 +330,11 @@ func (s *Service) settle(ctx context.Context, tx bun.Tx, id int64) (*Task, error
 		return nil, err
 	}
 	n, all := map[Status]int{}, 0
+	if len(counts) == 0 { // a task of images alone
+		if err := tx.NewRaw("SELECT status, count(*) AS n FROM task_items WHERE task_id = ? AND kind = 'image' GROUP BY status", id).Scan(ctx, &counts); err != nil {
+			return nil, err
+		}
+	}
 	for _, c := range counts {
 		n[c.Status] = c.N
 		all += c.N
@@ -364,6 +373,9 @@ func (s *Service) settle(ctx context.Context, tx bun.Tx, id int64) (*Task, error
 	target := int64(0)
 	if len(t.Targets) == 1 {
 		target = t.Targets[0].ID
+	}
+	if t.Origin == Admission { // what comes of it is told as verdicts
+		return t, nil
 	}
 	return t, outbox.Put(ctx, tx, outbox.TaskFinished, target, map[string]any{"task": fmt.Sprint(id), "name": t.Name, "status": t.Status, "failed": n[Failed]})
 }

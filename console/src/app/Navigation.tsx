@@ -8,6 +8,7 @@ import {
   FileTextOutlined,
   RadarChartOutlined,
   SafetyCertificateOutlined,
+  SafetyOutlined,
   SettingOutlined,
   WarningOutlined,
 } from '@ant-design/icons'
@@ -17,8 +18,8 @@ import { useTranslation } from 'react-i18next'
 import { searchOf, useScope } from './scope'
 import css from './Shell.module.css'
 
-type Entry = { to: string; text: 'overview' | 'risks' | 'assets' | 'attack' | 'scans' | 'images' | 'compliance' | 'iac' | 'reports' | 'integrations' | 'settings'; icon: typeof ApiOutlined; under?: Below[]; also?: string[] }
-type Below = { to: string; text: 'exceptions' | 'rules' | 'clusters' | 'namespaces' | 'workloads' | 'nodes' | 'components' | 'gaps' | 'tasks' | 'schedules' | 'channels' | 'registries' | 'deliveries' }
+type Entry = { to: string; text: 'overview' | 'risks' | 'assets' | 'attack' | 'scans' | 'protection' | 'images' | 'compliance' | 'iac' | 'reports' | 'integrations' | 'settings'; icon: typeof ApiOutlined; under?: Below[]; also?: string[] }
+type Below = { to: string; text: 'exceptions' | 'rules' | 'clusters' | 'namespaces' | 'workloads' | 'nodes' | 'components' | 'gaps' | 'tasks' | 'schedules' | 'protectedClusters' | 'policies' | 'preview' | 'events' | 'unchecked' | 'health' | 'channels' | 'registries' | 'deliveries' }
 
 // entries are the navigation. The ones below an entry show while it is open.
 const entries: Entry[] = [
@@ -40,6 +41,20 @@ const entries: Entry[] = [
   },
   { to: '/attack-paths', text: 'attack', icon: BranchesOutlined },
   { to: '/scans', text: 'scans', icon: RadarChartOutlined, also: ['/tasks'], under: [{ to: '/scans', text: 'tasks' }, { to: '/schedules', text: 'schedules' }] },
+  {
+    to: '/protection/clusters',
+    text: 'protection',
+    icon: SafetyOutlined,
+    also: ['/protection'],
+    under: [
+      { to: '/protection/clusters', text: 'protectedClusters' },
+      { to: '/protection/policies', text: 'policies' },
+      { to: '/protection/preview', text: 'preview' },
+      { to: '/protection/events', text: 'events' },
+      { to: '/protection/unchecked', text: 'unchecked' },
+      { to: '/protection/health', text: 'health' },
+    ],
+  },
   { to: '/images', text: 'images', icon: FileTextOutlined },
   { to: '/compliance', text: 'compliance', icon: SafetyCertificateOutlined },
   { to: '/iac', text: 'iac', icon: CodeOutlined },

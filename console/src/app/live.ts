@@ -2,7 +2,8 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useEffect, useRef } from 'react'
 
-export type Topic = 'task' | 'cluster' | 'lost'
+const topics = ['task', 'cluster', 'protection', 'policies', 'admission', 'lost'] as const
+export type Topic = (typeof topics)[number]
 export type Change = { topic: Topic; targetId?: string; id?: string; body?: Record<string, unknown> }
 type Listener = (change: Change) => void
 
@@ -22,7 +23,7 @@ function open() {
     }
     for (const listener of listeners) listener({ topic, ...data })
   }
-  for (const topic of ['task', 'cluster', 'lost'] as const) source.addEventListener(topic, take(topic) as EventListener)
+  for (const topic of topics) source.addEventListener(topic, take(topic) as EventListener)
   // What changed before the stream was open was told to nobody: pages read again.
   source.onopen = () => {
     for (const listener of listeners) listener({ topic: 'lost' })
@@ -49,20 +50,20 @@ function subscribe(listener: Listener) {
 }
 
 // useEvents calls back on each change of the topics.
-export function useEvents(topics: Topic[], on: Listener) {
+export function useEvents(follow: Topic[], on: Listener) {
   const latest = useRef(on)
   useEffect(() => {
     latest.current = on
   })
-  const wanted = topics.join()
+  const wanted = follow.join()
   useEffect(() => subscribe((change) => (change.topic === 'lost' || wanted.includes(change.topic)) && latest.current(change)), [wanted])
 }
 
 // useLive reads the queries of these API paths again when something of the topics changes, at most every two seconds.
-export function useLive(topics: Topic[], paths: string[]) {
+export function useLive(follow: Topic[], paths: string[]) {
   const client = useQueryClient()
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
-  useEvents(topics, () => {
+  useEvents(follow, () => {
     timer.current ??= setTimeout(() => {
       timer.current = undefined
       void client.invalidateQueries({ predicate: (query) => paths.includes(String(query.queryKey[1])) })

@@ -46,6 +46,7 @@ export function rolesThat(action: Action): Schemas['Grant']['role'][] {
     case 'handle':
     case 'scan':
     case 'except':
+    case 'manage-policies':
     case 'manage-schedules':
       return ['administrator', 'approver', 'operator']
     case 'approve':

@@ -1,6 +1,6 @@
 import { ReloadOutlined } from '@ant-design/icons'
 import { Alert, Button, Skeleton, Tag } from 'antd'
-import { useMemo, useState } from 'react'
+import { useMemo, useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { api, type Schemas } from '../api/client'
@@ -17,16 +17,23 @@ type Place = Schemas['ObjectBit']
 export function EvidenceView({ findingId, height = 420 }: { findingId: string; height?: number }) {
   const { t } = useTranslation('parts')
   const query = api.useQuery('get', '/api/v1/findings/{id}/object', { params: { path: { id: Number(findingId) } } }, { staleTime: 60_000 })
-  const [focus, setFocus] = useState<number>()
-  const marks = useMemo(() => (query.data?.marks ?? []).filter((m) => m.line > 0).map((m) => ({ line: m.line, endLine: m.endLine, note: m.message })), [query.data])
   if (query.isPending) return <Skeleton active paragraph={{ rows: 10 }} title={false} style={{ minHeight: height }} />
   if (query.error) return <Problem error={query.error} retry={() => void query.refetch()} />
-  const object = query.data
   const again = (
     <Button size="small" icon={<ReloadOutlined />} loading={query.isFetching} onClick={() => void query.refetch()}>
       {t('evidence.again')}
     </Button>
   )
+  return <ObjectEvidence object={query.data} height={height} again={again} />
+}
+
+type ObjectProps = { object: Schemas['ObjectView']; height?: number; again?: ReactNode }
+
+// ObjectEvidence shows an object with its faulty lines, and where it is from.
+export function ObjectEvidence({ object, height = 420, again }: ObjectProps) {
+  const { t } = useTranslation('parts')
+  const [focus, setFocus] = useState<number>()
+  const marks = useMemo(() => (object.marks ?? []).filter((m) => m.line > 0).map((m) => ({ line: m.line, endLine: m.endLine, note: m.message })), [object])
   if (object.state === 'unavailable' || object.yaml === '')
     return <Alert type="info" showIcon title={t('evidence.unavailable')} description={sentence(object.reason || t('evidence.notStored'))} action={again} />
   return (

@@ -2,6 +2,7 @@
 import type app from '../app/en.json'
 import type palette from '../app/palette/en.json'
 import type parts from '../parts/en.json'
+import type admission from '../screens/admission/en.json'
 import type assets from '../screens/assets/en.json'
 import type attack from '../screens/attack/en.json'
 import type compliance from '../screens/compliance/en.json'
@@ -10,6 +11,8 @@ import type iac from '../screens/iac/en.json'
 import type images from '../screens/images/en.json'
 import type integrations from '../screens/integrations/en.json'
 import type overview from '../screens/overview/en.json'
+import type policies from '../screens/policies/en.json'
+import type protection from '../screens/protection/en.json'
 import type reports from '../screens/reports/en.json'
 import type risks from '../screens/risks/en.json'
 import type rules from '../screens/rules/en.json'
@@ -27,6 +30,7 @@ declare module 'i18next' {
       app: typeof app
       palette: typeof palette
       parts: typeof parts
+      admission: typeof admission
       assets: typeof assets
       attack: typeof attack
       compliance: typeof compliance
@@ -35,6 +39,8 @@ declare module 'i18next' {
       images: typeof images
       integrations: typeof integrations
       overview: typeof overview
+      policies: typeof policies
+      protection: typeof protection
       reports: typeof reports
       risks: typeof risks
       rules: typeof rules

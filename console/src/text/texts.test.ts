@@ -40,7 +40,7 @@ test.each(folders)('%s has the same keys and values in both languages', (folder)
   }
 })
 
-test.each(folders)('%s has no text that nothing uses', (folder) => {
+test.each(folders)('%s has no text that nothing uses', { timeout: 60_000 }, (folder) => {
   const unused = [...flat(files[folder + 'en.json']!).keys()].map(plural).filter((key) => {
     const parts = key.split('.')
     // Keys may be put together of parts: `severity.${word}`.

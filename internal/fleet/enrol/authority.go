@@ -42,14 +42,15 @@ const (
 	Connector = "connector" // name is the target's id
 	Replica   = "replica"   // of the server, for its other replicas
 	Server    = "server"    // what connectors speak to
+	Provider  = "provider"  // of a protected cluster; name is the target's id
 )
 
 // Holder is who a certificate is for.
 type Holder struct{ Kind, Name string }
 
-// Target is the cluster of a connector; 0 for others.
+// Target is the cluster of a connector or provider; 0 for others.
 func (h Holder) Target() int64 {
-	if h.Kind != Connector {
+	if h.Kind != Connector && h.Kind != Provider {
 		return 0
 	}
 	n, err := strconv.ParseInt(h.Name, 10, 64)

@@ -41,12 +41,13 @@ type tokenRow struct {
 	UsedFrom  string     `bun:"used_from"`
 }
 
-// Certificate is a row of certificates: what a connector was given.
+// Certificate is a row of certificates: what a connector or a provider was given.
 type Certificate struct {
 	bun.BaseModel `bun:"table:certificates" json:"-"`
 
 	Serial    string     `bun:"serial,pk" json:"serial"`
 	TargetID  int64      `bun:"target_id" json:"-"`
+	Kind      string     `bun:"kind" json:"-"` // of the holder
 	IssuedAt  store.Time `bun:"issued_at" json:"issuedAt" format:"date-time"`
 	ExpiresAt store.Time `bun:"expires_at" json:"expiresAt" format:"date-time"`
 	RevokedAt store.Time `bun:"revoked_at" json:"revokedAt" format:"date-time"`
@@ -105,7 +106,7 @@ func (a *Authority) Enrol(ctx context.Context, token string, request []byte, rem
 			return ErrExpired
 		}
 		target = row.TargetID
-		if err := a.revoke(ctx, tx, target, "the connector enrolled again"); err != nil {
+		if err := a.revoke(ctx, tx, Connector, target, "the connector enrolled again"); err != nil {
 			return err
 		}
 		if cert, err = a.issue(ctx, tx, request, target); err != nil {
@@ -125,14 +126,14 @@ func (a *Authority) Renew(ctx context.Context, held *x509.Certificate, request [
 	if err != nil {
 		return nil, err
 	}
-	if h.Target() == 0 {
+	if h.Kind != Connector || h.Target() == 0 {
 		return nil, fmt.Errorf("%w: only connectors renew", ErrRequest)
 	}
 	err = a.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := a.good(ctx, tx, held); err != nil {
 			return err
 		}
-		n, err := tx.NewSelect().Model((*Certificate)(nil)).Where("target_id = ? AND issued_at > ?", h.Target(), store.At(a.now().Add(-24*time.Hour))).Count(ctx)
+		n, err := tx.NewSelect().Model((*Certificate)(nil)).Where("target_id = ? AND kind = ? AND issued_at > ?", h.Target(), Connector, store.At(a.now().Add(-24*time.Hour))).Count(ctx)
 		if err != nil {
 			return err
 		}
@@ -150,7 +151,7 @@ func (a *Authority) issue(ctx context.Context, tx bun.Tx, request []byte, target
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.NewInsert().Model(&Certificate{Serial: Serial(cert), TargetID: target, IssuedAt: store.At(a.now()), ExpiresAt: store.At(cert.NotAfter)}).Exec(ctx)
+	_, err = tx.NewInsert().Model(&Certificate{Serial: Serial(cert), TargetID: target, Kind: Connector, IssuedAt: store.At(a.now()), ExpiresAt: store.At(cert.NotAfter)}).Exec(ctx)
 	return cert, err
 }
 
@@ -172,22 +173,22 @@ func (a *Authority) good(ctx context.Context, db bun.IDB, cert *x509.Certificate
 	case err != nil:
 		return err
 	case !a.now().Before(row.ExpiresAt.Time):
-		return errors.New("the connector's certificate has expired: enrol again with a new token")
+		return errors.New("the certificate has expired: a connector enrols again with a new token")
 	}
 	return nil
 }
 
-// Revoke takes back the certificates and tokens of a target, in the caller's transaction. Tunnels are the caller's to cut.
+// Revoke takes back the certificates and tokens of a target's connector, in the caller's transaction. Tunnels are the caller's to cut.
 func (a *Authority) Revoke(ctx context.Context, tx bun.IDB, target int64, why string) error {
 	if _, err := tx.NewDelete().Model((*tokenRow)(nil)).Where("target_id = ? AND used_at = 0", target).Exec(ctx); err != nil {
 		return err
 	}
-	return a.revoke(ctx, tx, target, why)
+	return a.revoke(ctx, tx, Connector, target, why)
 }
 
-func (a *Authority) revoke(ctx context.Context, tx bun.IDB, target int64, why string) error {
+func (a *Authority) revoke(ctx context.Context, tx bun.IDB, kind string, target int64, why string) error {
 	_, err := tx.NewUpdate().Model((*Certificate)(nil)).Set("revoked_at = ?", store.At(a.now())).Set("why = ?", why).
-		Where("target_id = ? AND revoked_at = 0", target).Exec(ctx)
+		Where("target_id = ? AND kind = ? AND revoked_at = 0", target, kind).Exec(ctx)
 	return err
 }
 
@@ -218,14 +219,14 @@ func (a *Authority) Lapsed(ctx context.Context, serials []string) ([]string, err
 // Certificates lists what a target's connector was given, newest first.
 func (a *Authority) Certificates(ctx context.Context, target int64) ([]Certificate, error) {
 	var rows []Certificate
-	err := a.db.R.NewSelect().Model(&rows).Where("target_id = ?", target).Order("issued_at DESC", "serial").Limit(20).Scan(ctx)
+	err := a.db.R.NewSelect().Model(&rows).Where("target_id = ? AND kind = ?", target, Connector).Order("issued_at DESC", "serial").Limit(20).Scan(ctx)
 	return rows, err
 }
 
 // Sweep forgets certificates and tokens a month after they expired.
 func (a *Authority) Sweep(ctx context.Context) error {
 	return a.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		before := store.At(a.now().Add(-Lifetime))
+		before := store.At(a.now().Add(-Lifetime)) // a month
 		_, err := tx.NewDelete().Model((*Certificate)(nil)).Where("expires_at < ?", before).Exec(ctx)
 		if err != nil {
 			return err

@@ -13,9 +13,12 @@ import (
 )
 
 // Gate passes the server's requests on to the cluster's API server, with the connector's own credentials. It lets reading through
-// and nothing else, whatever the credentials allow: no changes, no subresources (exec, proxy, log), no upgrades, no other host. The
-// service account's token never leaves the cluster.
+// and nothing else, whatever the credentials allow: no changes, no subresources (exec, proxy, log), no upgrades, no other host. With
+// Protection it also lets the objects of protection be written, by their names. The service account's token never leaves the cluster.
 type Gate struct {
+	// Protection lets the server protect the cluster. Set it before the gate is used.
+	Protection bool
+
 	proxy *httputil.ReverseProxy
 }
 
@@ -61,11 +64,19 @@ func NewGate(rc *rest.Config, log *slog.Logger) (*Gate, error) {
 
 // ServeHTTP implements http.Handler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	most := int64(maxPost)
 	if err := allowed(r); err != nil {
-		status(w, http.StatusForbidden, "the connector refuses: "+err.Error())
-		return
+		if !writes(r) {
+			status(w, http.StatusForbidden, "the connector refuses: "+err.Error())
+			return
+		}
+		if !g.Protection {
+			status(w, http.StatusForbidden, "the connector refuses: "+err.Error()+": start it with --allow-protection, and give it the role, to protect this cluster")
+			return
+		}
+		most = maxWrite
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxPost)
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	g.proxy.ServeHTTP(w, r)
 }
 

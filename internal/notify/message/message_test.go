@@ -72,3 +72,15 @@ func TestDocument(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestProtection has both languages for what happened at the door.
+func TestProtection(t *testing.T) {
+	for _, topic := range []string{"protection.blocked", "protection.unchecked", "protection.turned"} {
+		for _, d := range []Door{{Requests: 1, Groups: 1}, {Cluster: "shop", Requests: 7, Groups: 3, Bad: 2, Digest: true, Where: "x"}} {
+			title, text := Protection(topic, d)
+			if title.EN == "" || title.ZH == "" || title.EN == title.ZH || strings.HasPrefix(title.EN, "shop: ") != (d.Cluster != "") || strings.Contains(text.EN, "and 2 more") != (d.Groups == 3) {
+				t.Errorf("%s %+v: %v %v", topic, d, title, text)
+			}
+		}
+	}
+}

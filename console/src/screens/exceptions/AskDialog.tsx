@@ -1,6 +1,6 @@
 import { App, Button, Input, Modal, Radio, Select } from 'antd'
 import { useNavigate } from '@tanstack/react-router'
-import { useEffect, useMemo, useState } from 'react'
+import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { bound, choicesFor, type Draft } from './choices'
@@ -11,6 +11,7 @@ import { fault, lastDay, type Expiry } from './expiry'
 import { ScopeFields } from './ScopeFields'
 import { call, api, type Schemas } from '../../api/client'
 import { Problem } from '../../parts/Problem'
+import { useSettled } from '../../parts/useSettled'
 import { useChanged } from '../risks/useHandle'
 
 export const categories = ['risk-accepted', 'false-positive', 'mitigated', 'not-relevant', 'other'] as const
@@ -107,15 +108,4 @@ export function AskDialog({ finding, scope, close }: Props) {
       </div>
     </Modal>
   )
-}
-
-// useSettled is a value that has not changed for half a second: each change of it asks the server.
-function useSettled<T>(value: T): T {
-  const key = JSON.stringify(value)
-  const [settled, settle] = useState(key)
-  useEffect(() => {
-    const timer = setTimeout(() => settle(key), 500)
-    return () => clearTimeout(timer)
-  }, [key])
-  return useMemo(() => JSON.parse(settled) as T, [settled])
 }

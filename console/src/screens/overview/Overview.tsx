@@ -9,6 +9,7 @@ import { Frameworks } from './Frameworks'
 import { Kinds } from './Kinds'
 import { findings } from './links'
 import css from './overview.module.css'
+import { Protection } from './Protection'
 import { Recent } from './Recent'
 import { Score } from './Score'
 import { Trend } from './Trend'
@@ -30,6 +31,7 @@ export default function Overview() {
   const [scope] = useScope()
   const query = api.useQuery('get', path, { params: { query: { target: numbers(scope.target), namespace: scope.namespace.length > 0 ? scope.namespace : undefined } } }, { placeholderData: (old) => old })
   useLive(['task', 'cluster'], [path])
+  useLive(['protection', 'admission'], ['/api/v1/protection', '/api/v1/admission-events/summary'])
   const o = query.data
   const empty = o && o.coverage.targets === 0 && scope.target.length === 0
   if (query.error && !o)
@@ -77,6 +79,9 @@ export default function Overview() {
         </Panel>
         <Panel title={t('coverage')} className={`${css.third} ${css.middle}`}>
           {body(() => <Coverage overview={o!} scope={scope} />, 7)}
+        </Panel>
+        <Panel title={t('protection')} className={css.whole}>
+          <Protection scope={scope} />
         </Panel>
         <Panel title={t('trend')} className={`${css.wide} ${css.tall}`}>
           {body(() => <Trend days={o!.trend ?? []} part={scope.namespace.length > 0} />, 9)}

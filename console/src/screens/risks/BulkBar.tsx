@@ -4,11 +4,11 @@ import { useTranslation } from 'react-i18next'
 
 import type { Filter } from './filter'
 import type { Action } from './HandleDialog'
-import css from './Risks.module.css'
 import type { Schemas } from '../../api/client'
 import { useMay } from '../../app/session'
 import { AskDialog } from '../exceptions/AskDialog'
 import { common } from '../exceptions/choices'
+import css from '../../parts/Filter.module.css'
 import { useFormat } from '../../text/format'
 
 type Props = {

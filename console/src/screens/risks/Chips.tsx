@@ -3,9 +3,9 @@ import { Button } from 'antd'
 import { useTranslation } from 'react-i18next'
 
 import { chipsOf, without, withImages, type Chip, type Filter } from './filter'
-import css from './Risks.module.css'
 import { useLabel } from './useLabel'
 import type { Facets } from './useFacets'
+import css from '../../parts/Filter.module.css'
 import type { Change } from '../../parts/search'
 
 type Props = { filter: Filter; facets?: Facets; change: (c: Change) => void; clear: () => void }

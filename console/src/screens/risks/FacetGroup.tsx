@@ -2,9 +2,9 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { toggled, type Filter } from './filter'
-import css from './Risks.module.css'
 import type { FacetName, Facets } from './useFacets'
 import { useLabel } from './useLabel'
+import css from '../../parts/Filter.module.css'
 import { listOf, type Change } from '../../parts/search'
 import { useFormat } from '../../text/format'
 

@@ -3,8 +3,8 @@ import { useTranslation } from 'react-i18next'
 
 import { FacetGroup } from './FacetGroup'
 import { severityWords, statuses, toggled, type Filter } from './filter'
-import css from './Risks.module.css'
 import type { useFacets } from './useFacets'
+import css from '../../parts/Filter.module.css'
 import { Problem } from '../../parts/Problem'
 import type { Change } from '../../parts/search'
 

@@ -1,6 +1,6 @@
 import { useTranslation } from 'react-i18next'
 
-import { changes } from './diff'
+import { changes } from '../../parts/changes'
 import css from './Settings.module.css'
 import type { Schemas } from '../../api/client'
 import { Copy } from '../../parts/Copy'

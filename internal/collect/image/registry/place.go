@@ -2,7 +2,9 @@ package registry
 
 import (
 	"crypto/sha256"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,6 +22,7 @@ type Place struct {
 
 // Host is the host of a registry as references have it after they are parsed: Docker Hub has several names.
 func Host(host string) string {
+	host = strings.ToLower(host)
 	if host == "docker.io" || host == "registry-1.docker.io" {
 		return name.DefaultRegistry
 	}
@@ -39,6 +42,9 @@ func (p Place) auth() authn.Authenticator {
 
 // at gives the options for a host: with what its place says of it.
 func (o Options) at(host string) Options {
+	if !slices.Contains(o.Insecure, host) && slices.ContainsFunc(o.Insecure, func(h string) bool { return Host(h) == host }) {
+		o.Insecure = append(slices.Clone(o.Insecure), host)
+	}
 	for _, p := range o.Places {
 		if p.Address != host {
 			continue
@@ -55,7 +61,15 @@ func (o Options) at(host string) Options {
 
 // mirrors lists the hosts to ask for images of one, without itself.
 func (o Options) mirrors(host string) []string {
-	list := slices.Clone(o.Mirrors[host])
+	var list []string
+	for _, of := range slices.Sorted(maps.Keys(o.Mirrors)) {
+		if Host(of) == host {
+			list = append(list, o.Mirrors[of]...)
+		}
+	}
+	for i := range list {
+		list[i] = Host(list[i])
+	}
 	for _, p := range o.Places {
 		if p.MirrorOf == host {
 			list = append(list, p.Address)

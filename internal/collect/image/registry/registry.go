@@ -10,11 +10,9 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -58,73 +56,21 @@ var manifestTypes = strings.Join([]string{string(types.OCIImageIndex), string(ty
 // Open opens the image that ref names: "registry.example.com/shop/till:1.0" or "...@sha256:...". Mirrors are asked first; what
 // they do not have the registry itself is asked for. The error wraps ErrForbidden, ErrNotFound or ErrUnreachable when it is one of those.
 func Open(ctx context.Context, ref string, o Options) (*source.Image, error) {
-	if o.Clients == nil {
-		o.Clients = NewClients()
-	}
-	parsed, err := name.ParseReference(ref)
-	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
-	}
-	origin := parsed.Context().RegistryStr()
-	var failed []error
-	for _, host := range append(o.mirrors(origin), origin) {
-		img, err := openAt(ctx, ref, parsed, host, o)
-		if err == nil {
-			return img, nil
-		}
-		failed = append(failed, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, fmt.Errorf("%s: %w", ref, errors.Join(failed...))
+	var img *source.Image
+	err := Visit(ctx, ref, o, func(ctx context.Context, r *Repository) (err error) {
+		img, err = r.open(ctx, ref, o.Platform)
+		return err
+	})
+	return img, err
 }
 
-// openAt opens the image at one host, with each credential that may be meant for it until one is let in.
-func openAt(ctx context.Context, ref string, parsed name.Reference, host string, o Options) (*source.Image, error) {
-	o = o.at(host)
-	var opts []name.Option
-	if slices.Contains(o.Insecure, host) {
-		opts = append(opts, name.Insecure)
-	}
-	repo, err := name.NewRepository(host+"/"+parsed.Context().RepositoryStr(), opts...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", host, err)
-	}
-	base, err := o.Clients.base(host, o)
-	if err != nil {
-		return nil, err
-	}
-	candidates, err := credentials(ctx, repo, o)
-	if err != nil {
-		return nil, err
-	}
-	for _, auth := range candidates {
-		var img *source.Image
-		img, err = openAs(ctx, ref, parsed, repo, auth, base, o)
-		if err == nil {
-			return img, nil
-		}
-		if !errors.Is(err, ErrForbidden) {
-			return nil, err
-		}
-	}
-	return nil, err
-}
-
-func openAs(ctx context.Context, ref string, parsed name.Reference, repo name.Repository, auth authn.Authenticator, base http.RoundTripper, o Options) (*source.Image, error) {
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, base, []string{repo.Scope(transport.PullScope)})
-	if err != nil {
-		return nil, classify(repo.RegistryStr(), err)
-	}
-	c := &client{repo: repo, http: &http.Client{Transport: rt, CheckRedirect: redirect}}
+// open opens the image in one repository.
+func (r *Repository) open(ctx context.Context, ref, platform string) (*source.Image, error) {
+	c := r.client
 	img := &source.Image{Kind: source.KindImage, Name: ref, Info: inventory.Image{Reference: ref}}
-	d, data, err := c.manifest(ctx, parsed.Identifier())
+	d, data, err := r.named(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if dg, ok := parsed.(name.Digest); ok && dg.DigestStr() != d.Digest.String() {
-		return nil, fmt.Errorf("%s: wrong digest: asked for %s, got %s", repo.RegistryStr(), dg.DigestStr(), d.Digest)
 	}
 	blob := func(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 		if d.MediaType.IsIndex() || d.MediaType.IsImage() {
@@ -142,9 +88,9 @@ func openAs(ctx context.Context, ref string, parsed name.Reference, repo name.Re
 		}
 		return data, source.Verify(data, d.Digest.String())
 	}
-	m, err := source.Resolve(ctx, img, d, data, o.Platform, runtime.GOARCH, blob)
+	m, err := source.Resolve(ctx, img, d, data, platform, runtime.GOARCH, blob)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", repo.RegistryStr(), err)
+		return nil, fmt.Errorf("%s: %w", r.Host(), err)
 	}
 	for i, l := range m.Layers {
 		layer := &img.Layers[i]
