@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -282,11 +283,15 @@ func TestFleetConnector(t *testing.T) {
 				if _, err := f.Open(ctx, c.TargetID); !errors.Is(err, tunnel.ErrNoConnector) {
 					return errors.New("it is still there")
 				}
-				return f.Sweep(ctx)
+				if err := f.Sweep(ctx); err != nil {
+					return err
+				}
+				d, err := f.Get(ctx, identity.Visible{All: true}, c.TargetID) // the tunnel's row goes a moment after the tunnel
+				if err == nil && (d.State != fleet.Waiting || !strings.Contains(d.Reason, "kubectl logs")) {
+					err = fmt.Errorf("%+v", d)
+				}
+				return err
 			})
-			if d, err := f.Get(ctx, identity.Visible{All: true}, c.TargetID); err != nil || d.State != fleet.Waiting || !strings.Contains(d.Reason, "kubectl logs") {
-				t.Errorf("%+v, %v", d, err)
-			}
 			stop, _ = startConnector(t, kubeconfig, state, in) // with the token that is used up: the folder has the identity
 			eventually(t, "the connector is back", connected)
 			if again := objects(t, f, c.TargetID); again < n {

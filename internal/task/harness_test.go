@@ -133,7 +133,8 @@ func (f *fakeReader) Read(ctx context.Context, use scan.Use, known func(string) 
 			return nil, "", err
 		}
 	}
-	err := f.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	// A commit that is cut off may be made or not: what is counted is what is read.
+	err := f.db.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewRaw("INSERT INTO reads (name, process) VALUES (?, ?)", use.Reference, os.Getpid()).Exec(ctx)
 		return err
 	})
