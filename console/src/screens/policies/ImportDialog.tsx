@@ -42,6 +42,7 @@ export function ImportDialog() {
         onCancel={close}
         width={720}
         destroyOnHidden
+        mask={{ closable: false }} // a click beside it would lose what was pasted
         okText={check.data ? t('import.take') : t('import.check')}
         confirmLoading={check.isPending || take.isPending}
         okButtonProps={{ disabled: !yaml.trim() }}
