@@ -47,11 +47,20 @@ type Answer struct {
 	How   string `json:",omitempty"` // and not with success
 }
 
-// Conn is one end of a connection.
+// Conn is one end of a connection. A line is JSON after a mark, which says
+// whether a file belongs to it: the kernel may hand a file over with the end of
+// the line before.
 type Conn struct {
 	*net.UnixConn
-	rest []byte
+	rest  []byte
+	files []*os.File // came along with what was read, and not taken yet
 }
+
+// The marks of lines.
+const (
+	plain    = '-'
+	withFile = '+'
+)
 
 // Send writes a line, with a file that the other side gets a copy of unless it
 // is nil.
@@ -60,40 +69,57 @@ func (c *Conn) Send(line any, file *os.File) error {
 	if err != nil {
 		return err
 	}
+	mark := byte(plain)
 	var rights []byte
 	if file != nil {
-		rights = syscall.UnixRights(int(file.Fd()))
+		mark, rights = withFile, syscall.UnixRights(int(file.Fd()))
 	}
-	_, _, err = c.WriteMsgUnix(append(data, '\n'), rights, nil)
+	_, _, err = c.WriteMsgUnix(append(append([]byte{mark}, data...), '\n'), rights, nil)
 	return err
 }
 
 // Receive reads a line. The file is nil unless one came along.
 func (c *Conn) Receive(line any) (*os.File, error) {
-	var file *os.File
 	for {
 		if data, ok := c.next(); ok {
-			return file, json.Unmarshal(data, line)
+			return c.take(data, line)
 		}
 		if len(c.rest) > 1<<20 {
-			return file, errors.New("a line of over a megabyte")
+			return nil, errors.New("a line of over a megabyte")
 		}
 		buffer, rights := make([]byte, 32<<10), make([]byte, syscall.CmsgSpace(4))
 		n, nr, _, _, err := c.ReadMsgUnix(buffer, rights)
 		if err != nil {
-			return file, err
-		}
-		c.rest = append(c.rest, buffer[:n]...)
-		if nr == 0 {
-			if n == 0 {
-				return file, errors.New("the other side hung up")
-			}
-			continue
-		}
-		if file, err = received(rights[:nr]); err != nil {
 			return nil, err
 		}
+		if n == 0 && nr == 0 {
+			return nil, errors.New("the other side hung up")
+		}
+		c.rest = append(c.rest, buffer[:n]...)
+		if nr > 0 {
+			file, err := received(rights[:nr])
+			if err != nil {
+				return nil, err
+			}
+			c.files = append(c.files, file)
+		}
 	}
+}
+
+// take reads a whole line, and gives it the file that is its own.
+func (c *Conn) take(data []byte, line any) (*os.File, error) {
+	if len(data) == 0 || data[0] != plain && data[0] != withFile {
+		return nil, errors.New("a line without a mark")
+	}
+	if data[0] == plain {
+		return nil, json.Unmarshal(data[1:], line)
+	}
+	if len(c.files) == 0 {
+		return nil, errors.New("the line's file did not come")
+	}
+	file := c.files[0]
+	c.files = c.files[1:]
+	return file, json.Unmarshal(data[1:], line)
 }
 
 // next takes a whole line off what was read.
