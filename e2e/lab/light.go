@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -90,6 +91,10 @@ func (l *Light) startGatekeeper(ctx context.Context, parts gatekeeperParts, opti
 		}
 	}
 	return onFreePorts(3, func(ports []int) error {
+		// Of a try whose ports somebody else took: they lead nowhere, and one of them refuses then.
+		if err := l.unhook(ctx); err != nil {
+			return err
+		}
 		if err := l.applyLight(ctx, parts.manifest, ca.pem, "https://127.0.0.1:"+strconv.Itoa(ports[0])); err != nil {
 			return err
 		}
@@ -114,6 +119,13 @@ func (l *Light) startGatekeeper(ctx context.Context, parts gatekeeperParts, opti
 			return manager.died()
 		}
 	})
+}
+
+// unhook takes all webhooks away.
+func (l *Light) unhook(ctx context.Context) error {
+	hooks := l.Kube.AdmissionregistrationV1()
+	return errors.Join(hooks.ValidatingWebhookConfigurations().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+		hooks.MutatingWebhookConfigurations().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}))
 }
 
 // applyLight applies the manifest without what needs pods.
