@@ -46,20 +46,20 @@ func TestImageTemplate(t *testing.T) {
 		want string // within the refusal; "" is none
 	}{
 		{"good", &ask{operation: "CREATE", object: p}, ""},
-		{"container", &ask{operation: "CREATE", object: pod("shop", "web", good, container("b", bad))}, bad + ": 3 critical (container b)"},
-		{"init", &ask{operation: "CREATE", object: with(p, "spec.initContainers", []any{container("i", bad)})}, "(container i)"},
-		{"sidecar", &ask{operation: "CREATE", object: with(p, "spec.initContainers", []any{container("s", bad, m{"restartPolicy": "Always"})})}, "(container s)"},
-		{"ephemeral", &ask{operation: "UPDATE", sub: "ephemeralcontainers", object: with(p, "spec.ephemeralContainers", []any{container("e", bad)}), old: p}, "(container e)"},
-		{"image volume", &ask{operation: "CREATE", object: with(p, "spec.volumes", []any{m{"name": "models", "image": m{"reference": bad}}, m{"name": "tmp", "emptyDir": m{}}})}, "(volume models)"},
-		{"several containers of one image", &ask{operation: "CREATE", object: pod("shop", "web", container("a", bad), container("b", bad), container("c", bad), container("d", bad))}, "(container a, container b, container c +1)"},
+		{"container", &ask{operation: "CREATE", object: pod("shop", "web", good, container("b", bad))}, "[image/vulnerability] container b: Image with vulnerabilities: " + bad + ": 3 critical"},
+		{"init", &ask{operation: "CREATE", object: with(p, "spec.initContainers", []any{container("i", bad)})}, "container i: "},
+		{"sidecar", &ask{operation: "CREATE", object: with(p, "spec.initContainers", []any{container("s", bad, m{"restartPolicy": "Always"})})}, "container s: "},
+		{"ephemeral", &ask{operation: "UPDATE", sub: "ephemeralcontainers", object: with(p, "spec.ephemeralContainers", []any{container("e", bad)}), old: p}, "container e: "},
+		{"image volume", &ask{operation: "CREATE", object: with(p, "spec.volumes", []any{m{"name": "models", "image": m{"reference": bad}}, m{"name": "tmp", "emptyDir": m{}}})}, "volume models: "},
+		{"several containers of one image", &ask{operation: "CREATE", object: pod("shop", "web", container("a", bad), container("b", bad), container("c", bad), container("d", bad))}, "] container a, container b, container c +1: "},
 		{"no images", &ask{operation: "CREATE", object: pod("shop", "web", m{"name": "x"})}, ""},
 		{"no spec", &ask{operation: "CREATE", object: m{"apiVersion": "v1", "kind": "Pod", "metadata": m{"name": "x", "namespace": "shop"}}}, ""},
-		{"audit", &ask{object: pod("shop", "web", container("b", bad))}, "(container b)"},
+		{"audit", &ask{object: pod("shop", "web", container("b", bad))}, "container b: "},
 		{"labels of a running pod whose image became bad", &ask{operation: "UPDATE", object: with(pod("shop", "web", container("b", bad)), "metadata.labels", m{"a": "b"}), old: pod("shop", "web", container("b", bad))}, ""},
-		{"patch that turns a good image bad", &ask{operation: "UPDATE", object: pod("shop", "web", container("b", bad)), old: p}, "(container b)"},
+		{"patch that turns a good image bad", &ask{operation: "UPDATE", object: pod("shop", "web", container("b", bad)), old: p}, "container b: "},
 		{"scale of a Deployment whose image became bad", &ask{operation: "UPDATE", object: with(workload("Deployment", "web", container("b", bad)), "spec.replicas", int64(9)),
 			old: workload("Deployment", "web", container("b", bad))}, ""},
-		{"bad image beside one that stood there", &ask{operation: "UPDATE", object: pod("shop", "web", container("b", bad), container("c", bad+"2")), old: pod("shop", "web", container("b", bad))}, "(container c)"},
+		{"bad image beside one that stood there", &ask{operation: "UPDATE", object: pod("shop", "web", container("b", bad), container("c", bad+"2")), old: pod("shop", "web", container("b", bad))}, "container c: "},
 		{"system namespace", &ask{operation: "CREATE", object: with(pod("shop", "web", container("b", bad)), "metadata.namespace", "kube-system")}, ""},
 		{"another operation", &ask{operation: "DELETE", object: pod("shop", "web", container("b", bad)), old: pod("shop", "web", container("b", bad))}, ""},
 	} {
@@ -149,8 +149,8 @@ func TestUnanswered(t *testing.T) {
 			}
 			g := newGate(t, lib, bundleOf(imagePolicy(policy.Policy{Name: `50% "off"`, Unanswered: unanswered})), constraint.Options{}, answer)
 			said := g.review(t, object("registry.example.com/unknown:1"))
-			if want == "" && len(said) > 0 || want != "" && (len(said) != 1 || !strings.HasPrefix(said[0], want+" [image/unanswered] No verdict on image registry.example.com/unknown:1 (container b): ") ||
-				!strings.Contains(said[0], `Policy "50% "off""; more: https://stockade.example.com/protection/why?policy=1&rule=image/unanswered`)) {
+			if want == "" && len(said) > 0 || want != "" && (len(said) != 1 || !strings.HasPrefix(said[0], want+" [image/unanswered] container b: No verdict on the image: registry.example.com/unknown:1: ") ||
+				!strings.Contains(said[0], `Policy "50% "off""; more or an exception: https://stockade.example.com/protection/why?policy=1&rule=image/unanswered`)) {
 				t.Errorf("unanswered %q, away %v: %v", unanswered, away, said)
 			}
 			if said := g.review(t, object("registry.example.com/good:1")); !away && len(said) > 0 {
@@ -185,7 +185,7 @@ func TestImageExceptions(t *testing.T) {
 		{exception.Scope{Rule: "image/*", Namespace: "sh*", Kind: "Deployment", Name: "web"}, &ask{operation: "CREATE", object: web}, ""},
 		{exception.Scope{Rule: "image/malware"}, &ask{operation: "CREATE", object: web}, "container b"},
 		{exception.Scope{Rule: "image/vulnerability", Name: "api"}, &ask{operation: "CREATE", object: web}, "container b"},
-		{exception.Scope{Rule: "image/vulnerability", Container: "b"}, &ask{operation: "CREATE", object: web}, "(container c)"},
+		{exception.Scope{Rule: "image/vulnerability", Container: "b"}, &ask{operation: "CREATE", object: web}, "container c: "},
 		{exception.Scope{Rule: "image/vulnerability", Image: "registry.example.com/shop/bad"}, &ask{operation: "CREATE", object: web}, ""},
 		{exception.Scope{Rule: "image/vulnerability", Image: "registry.example.com/pay/*"}, &ask{operation: "CREATE", object: web}, "container b"},
 		{exception.Scope{Rule: "image/vulnerability", Labels: "app=web"}, &ask{operation: "CREATE", object: web}, ""},

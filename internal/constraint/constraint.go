@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"stockade.dev/stockade/internal/export"
 	"stockade.dev/stockade/internal/policy"
 	"stockade.dev/stockade/internal/rule"
 )
@@ -82,7 +83,8 @@ type compiler struct {
 
 	families map[string]map[string]*rule.Rule // rules that a template must have, by family and id
 	grants   []grant
-	pairs    []any // policy and action of every image constraint: all ask for the same, so that the provider is asked once
+	pardons  []grant // exceptions that verdicts on images name where what was found is accepted
+	pairs    []any   // policy and action of every image constraint: all ask for the same, so that the provider is asked once
 
 	templates, providers, constraints, mutators, native []*unstructured.Unstructured
 	seen                                                kinds
@@ -192,18 +194,11 @@ func oneLine(s string, most int) string {
 
 // ends are the ends of messages: whose policy it is, and where the full story is. The rule's id comes after link.
 func (c *compiler) ends(p *policy.Policy) (name, link string) {
-	name = `Policy "` + oneLine(p.Name, 50) + `"`
-	if c.bundle.Lang == "zh" {
-		name = "策略“" + oneLine(p.Name, 50) + "”"
-	}
+	name = c.say(`Policy "`, "策略“") + oneLine(p.Name, 100) + c.say(`"`, "”")
 	if c.bundle.Console == "" {
 		return name, ""
 	}
-	more := "; more: "
-	if c.bundle.Lang == "zh" {
-		more = "；详情："
-	}
-	return name, more + oneLine(strings.TrimRight(c.bundle.Console, "/"), 200) + "/protection/why?policy=" + strconv.FormatInt(p.ID, 10) + "&rule="
+	return name, export.More(c.bundle.Lang) + oneLine(strings.TrimRight(c.bundle.Console, "/"), 200) + "/protection/why?policy=" + strconv.FormatInt(p.ID, 10) + "&rule="
 }
 
 // texts makes a list of JSON of strings.

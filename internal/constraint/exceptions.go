@@ -26,6 +26,9 @@ func (c *compiler) readExceptions() {
 		if !e.Expires.IsZero() && !c.o.Now.Before(e.Expires) || e.Target != 0 && e.Target != c.bundle.Target || !matches(e.Cluster, c.bundle.Cluster) {
 			continue
 		}
+		if pardons(&e) {
+			c.pardon(&e)
+		}
 		if e.Fingerprint != "" && !c.place(&e) {
 			continue
 		}
@@ -36,7 +39,7 @@ func (c *compiler) readExceptions() {
 			continue // of files and nodes
 		}
 		g := grant{Exception: e, param: map[string]any{}, byOwner: e.Kind != "" || e.Name != ""}
-		ok := put(g.param, "namespace", e.Namespace) && put(g.param, "kind", e.Kind) && put(g.param, "name", e.Name) && put(g.param, "container", e.Container)
+		ok := where(g.param, &e)
 		if e.Image != "" && e.Image != "*" {
 			var image string
 			if image, ok = expression(e.Image, true); ok {
@@ -44,13 +47,13 @@ func (c *compiler) readExceptions() {
 			}
 		}
 		if !ok {
-			c.without(&e, "a pattern of it is malformed")
+			c.without(&e, malformed)
 			continue
 		}
 		if e.Labels != "" {
 			list, ok := requirements(e.Labels)
 			if !ok {
-				c.without(&e, "its label selector compares numbers, which is not decided at admission")
+				c.without(&e, numeric)
 				continue
 			}
 			if len(list) > 0 {
@@ -61,9 +64,45 @@ func (c *compiler) readExceptions() {
 	}
 }
 
+// where puts whom an exception names.
+func where(m map[string]any, e *exception.Exception) bool {
+	return put(m, "namespace", e.Namespace) && put(m, "kind", e.Kind) && put(m, "name", e.Name) && put(m, "container", e.Container)
+}
+
+// pardons reports whether an exception may accept findings on images for those who run them: whoever answers for images says which, and
+// the constraint asks whether it is they.
+func pardons(e *exception.Exception) bool {
+	if e.ID == 0 || e.Fingerprint != "" || !e.Placed() {
+		return false
+	}
+	return e.Rule == "" || !strings.Contains(e.Rule, "/") || strings.HasPrefix(e.Rule, "*") || strings.HasPrefix(e.Rule, "image")
+}
+
+func (c *compiler) pardon(e *exception.Exception) {
+	g := grant{Exception: *e, param: map[string]any{"id": e.ID, "checks": []any{}}, byOwner: e.Kind != "" || e.Name != ""}
+	list, ok := requirements(e.Labels)
+	if !ok {
+		c.without(e, numeric)
+		return
+	}
+	if !where(g.param, e) {
+		c.without(e, malformed)
+		return
+	}
+	if len(list) > 0 {
+		g.param["labels"] = list
+	}
+	c.pardons = append(c.pardons, g)
+}
+
 func (c *compiler) without(e *exception.Exception, reason string) {
 	c.set.Notes = append(c.set.Notes, Note{Exception: e.ID, What: "exception", Reason: reason + "; it does not let anything pass at admission"})
 }
+
+const (
+	malformed = "a pattern of it is malformed"
+	numeric   = "its label selector compares numbers, which is not decided at admission"
+)
 
 // place turns an exception for one finding into one for what the finding is about. A fingerprint is a digest of names, which no
 // admission engine can make.

@@ -60,6 +60,8 @@ volumes(o) := [[v.image.reference, concat(" ", [words.volume, sprintf("%v", [obj
 
 words := object.get(input.parameters, "words", {"container": "container", "volume": "volume"})
 
+colon := object.get(words, "colon", ": ")
+
 # Images that stood in the object before were decided on then: labels of a running pod change although its image became bad.
 before := {u[0] | operation == "UPDATE"; some u in uses(input.review.oldObject)}
 
@@ -74,7 +76,7 @@ secrets := sort({s.name |
 
 namespace := object.get(input.review, "namespace", "")
 
-key(pair, image) := concat("|", [object.get(input.parameters, "generation", ""), pair.policy, pair.action, namespace, concat(",", secrets), substring(image, 0, 1000)])
+key(pair, image) := concat("|", [object.get(input.parameters, "generation", ""), pair.policy, pair.action, namespace, concat(",", secrets), regex.replace(substring(image, 0, 1000), `[\x00-\x1f\x7f]`, "?")]) # with either it is no name of an image
 
 keys := sort({key(pair, image) | some pair in input.parameters.pairs; some image in new})
 
@@ -117,9 +119,13 @@ matched(image, patterns) if {
 	regex.match(p, name)
 }
 
+# Forms of names are policy.ParseReference's: its table of names holds what is here to it.
 named(image) if {
 	count(image) <= 500
 	regex.match(input.parameters.imageForm, image)
+	every r in repositories(image) {
+		count(r) - indexof(r, "/") <= 256
+	}
 }
 
 digest(image) := split(image, "@")[1] if contains(image, "@") else := ""
@@ -140,16 +146,21 @@ repository(image) := r if {
 
 hosted(r) if {
 	contains(r, "/")
-	first := split(r, "/")[0]
-	regex.match(`[.:]`, first)
+	regex.match(`[.:A-Z]`, split(r, "/")[0])
 }
 
 hosted(r) if {
 	contains(r, "/")
-	lower(split(r, "/")[0]) == "localhost"
+	split(r, "/")[0] == "localhost"
 }
 
-registry(r) := lower(split(r, "/")[0]) if hosted(r) else := "docker.io"
+registry(r) := host_of(lower(split(r, "/")[0])) if hosted(r) else := "docker.io"
+
+# Of some hosts only large letters say that they are one.
+host_of(h) := concat("", [h, ":443"]) if {
+	not regex.match(`[.:]`, h)
+	h != "localhost"
+} else := h
 
 below(r) := substring(r, indexof(r, "/") + 1, -1) if hosted(r) else := r
 
@@ -232,11 +243,25 @@ accepted(message, image, user_of) if {
 	some e in given("exceptions")
 	some check in e.checks
 	startswith(message, concat("", ["[", check, "]"]))
+	holds(e, user_of)
+	not other_image(e, image)
+}
+
+# What was found is accepted where of every set an exception holds: who answers for images says which it takes.
+pardoned(sets, user_of) if {
+	count(sets) > 0
+	every set in sets {
+		some e in given("exceptions")
+		e.id in set
+		holds(e, user_of)
+	}
+}
+
+holds(e, user_of) if {
 	fits(e, "namespace", namespace)
 	fits(e, "kind", owner.kind)
 	fits(e, "name", owner.name)
 	fits(e, "container", user_of)
-	not other_image(e, image)
 	every l in object.get(e, "labels", []) {
 		labelled(l)
 	}
@@ -293,23 +318,51 @@ labelled(l) if {
 
 container(place) := substring(place, count(words.container) + 1, -1) if startswith(place, concat("", [words.container, " "])) else := ""
 
-# Places are what uses an image: at most three of them by name.
-named_places(list) := concat(", ", list) if count(list) <= 3
+# Places are what uses an image: as many of three by name as there is room for.
+named_places(list) := concat("", [concat(", ", [clipped(p, 40) | some p in array.slice(list, 0, n)]), others(count(list) - n)]) if {
+	n := max([k | some k in [1, 2, 3]; k <= count(list); fit(list, k)])
+}
 
-named_places(list) := sprintf("%s +%d", [concat(", ", array.slice(list, 0, 3)), count(list) - 3]) if count(list) > 3
+fit(_, 1)
 
-places(image, message) := sort({u[1] |
+fit(list, k) if count(concat(", ", array.slice(list, 0, k))) <= 40
+
+others(0) := ""
+
+others(n) := sprintf(" +%d", [n]) if n > 0
+
+# A text without its middle: names are told apart by their ends.
+clipped(s, most) := s if count(s) <= most
+
+clipped(s, most) := concat("", [substring(s, 0, front), "…", substring(s, count(s) - ((most - 1) - front), -1)]) if {
+	count(s) > most
+	front := floor((most - 1) / 3)
+}
+
+begun(s, most) := s if count(s) <= most
+
+begun(s, most) := concat("", [substring(s, 0, most - 1), "…"]) if count(s) > most
+
+# The place stands behind the name of the check: [image/tag] container web: ...
+placed(message, place) := concat("", [substring(message, 0, i + 2), place, colon, substring(message, i + 2, -1)]) if {
+	i := indexof(message, "] ")
+	i >= 0
+} else := concat("", [message, " (", place, ")"])
+
+places(image, message, sets) := sort({u[1] |
 	some u in uses(input.review.object)
 	u[0] == image
 	not accepted(message, image, container(u[1]))
+	not pardoned(sets, container(u[1]))
 })
 
 violation contains {"msg": msg} if {
 	some image in wanted
-	some message in values[mine(image)].messages
-	list := places(image, message)
+	value := values[mine(image)]
+	some i, message in value.messages
+	list := places(image, message, [set | some set in value.unless[i]])
 	count(list) > 0
-	msg := concat("", [message, " (", named_places(list), ")"])
+	msg := placed(message, named_places(list))
 }
 
 # Nobody answered. What happens is the policy's to say: this constraint objects when its action is what the policy wants then.
@@ -317,11 +370,17 @@ violation contains {"msg": msg} if {
 	object.get(input.parameters, "unanswered", false)
 	some image in wanted
 	reason := silent(image)
-	list := places(image, "")
-	msg := concat("", [input.parameters.silence.head, substring(image, 0, 120), " (", named_places(list), "): ", substring(reason, 0, 150), input.parameters.silence.tail])
+	list := places(image, "", [])
+	head := concat("", [input.parameters.silence.head, clipped(image, 60), colon])
+	place := named_places(list)
+	room := object.get(input.parameters.silence, "most", 300) - count(head) - count(place) - count(input.parameters.silence.tail) - 2
+	msg := placed(concat("", [head, begun(reason, max([room, 60])), input.parameters.silence.tail]), place)
 }
 
-silent(image) := answer.system_error if answer.system_error != "" else := errors[mine(image)] if {
+# What Gatekeeper says first of a provider that it cannot ask is the same always, and leaves no room for the reason.
+cause(reason) := trim_prefix(parts[count(parts) - 1], "tls: failed to verify certificate: ") if parts := split(reason, `": `)
+
+silent(image) := cause(answer.system_error) if answer.system_error != "" else := errors[mine(image)] if {
 	errors[mine(image)]
 } else := "no answer" if {
 	not values[mine(image)]

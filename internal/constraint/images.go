@@ -85,7 +85,7 @@ func (c *compiler) images(p *policy.Policy) {
 		params := c.judged(p)
 		params["policy"], params["action"], params["pairs"] = strconv.FormatInt(p.ID, 10), string(action), c.pairs
 		params["imageForm"] = export.ImageForm
-		params["words"] = map[string]any{"container": c.say("container", "容器"), "volume": c.say("volume", "卷")}
+		params["words"] = map[string]any{"container": c.say("container", "容器"), "volume": c.say("volume", "卷"), "colon": c.say(": ", "：")}
 		if c.o.Adopted {
 			params["generation"] = strings.ReplaceAll(oneLine(c.bundle.Generation, 100), "|", "-")
 		}
@@ -102,9 +102,9 @@ func (c *compiler) images(p *policy.Policy) {
 			}
 			params["unanswered"] = true
 			params["silence"] = map[string]any{
-				"head": c.say("[image/unanswered] No verdict on image ", "[image/unanswered] 未获得镜像判定结果："),
+				"head": c.say("[image/unanswered] No verdict on the image: ", "[image/unanswered] 镜像尚无判定结果："), "most": int64(export.MaxRefusal),
 				"tail": c.say(". ", "。") + map[policy.Action]string{
-					policy.Block: c.say("The policy refuses images without one. Try again; ", "策略拒绝没有判定结果的镜像，请重试。"),
+					policy.Block: c.say("The policy refuses such images: try again. ", "策略拒绝没有判定结果的镜像，请重试。"),
 					policy.Warn:  c.say("It is let in and judged later. ", "已放行，稍后补判。"),
 					policy.Audit: c.say("It is let in and judged later. ", "已放行，稍后补判。")}[action] + name + link}
 		}
@@ -175,6 +175,18 @@ func (c *compiler) acceptingChecks(p *policy.Policy) []any {
 			m[k] = v
 		}
 		out = append(out, m)
+		c.until(g.Expires)
+		if g.byOwner && !chained(p) {
+			c.set.Notes = append(c.set.Notes, Note{Policy: p.ID, Exception: g.ID, What: "exception", Reason: unchained})
+		}
+	}
+	for i := range c.pardons {
+		g := &c.pardons[i]
+		if len(out) == maxGrants {
+			left++
+			continue
+		}
+		out = append(out, g.param)
 		c.until(g.Expires)
 		if g.byOwner && !chained(p) {
 			c.set.Notes = append(c.set.Notes, Note{Policy: p.ID, Exception: g.ID, What: "exception", Reason: unchained})

@@ -116,6 +116,22 @@ func (s *Scope) moving() bool {
 	return s.Namespace != "" || s.Kind != "" || s.Name != "" || s.Container != "" || s.Labels != ""
 }
 
+// Placed reports whether an exception names who runs an image, beside what is wrong with it.
+func (e *Exception) Placed() bool { return e.moving() }
+
+// Anywhere is the exception as it would be for whoever runs the image.
+func (e Exception) Anywhere() Exception {
+	e.Namespace, e.Kind, e.Name, e.Container, e.Labels = "", "", "", "", ""
+	return e
+}
+
+// Where is the exception for anything of one rule at its place: what it names beside is decided elsewhere.
+func (e Exception) Where(rule string) Exception {
+	e.Scope = Scope{Rule: rule, Namespace: e.Namespace, Kind: e.Kind, Name: e.Name, Container: e.Container, Labels: e.Labels}
+	e.UntilFix = false
+	return e
+}
+
 // ReadUntil reads an end: a date, which is the last day (UTC) that is covered, or an RFC 3339 time. "" is none.
 func ReadUntil(text string) (time.Time, error) {
 	if text == "" {

@@ -189,6 +189,8 @@ type Effect struct {
 	Severity map[ledger.Severity]int `json:"severity"`
 	Targets  []TargetEffect          `json:"targets"`
 	Complete bool                    `json:"complete" doc:"false: there were more candidates than are looked at, so there may be more"`
+	// Admission is said by who knows admission.
+	Admission []string `json:"admission,omitempty" doc:"what of it does not hold at admission, and why"`
 }
 
 // TargetEffect is the part of an effect in one target.

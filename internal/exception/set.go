@@ -242,6 +242,32 @@ func (s *Set) Match(f *finding.Finding, target int64, now time.Time) (*Exception
 	return &s.list[best].Exception, true
 }
 
+// MatchAll returns the exceptions that accept f at a time, at most so many, in the order of the list.
+func (s *Set) MatchAll(f *finding.Finding, target int64, now time.Time, most int) []*Exception {
+	if s == nil || len(s.list) == 0 {
+		return nil
+	}
+	var v view
+	s.view(&v, f, target)
+	var found []int32
+	for i := range s.groups {
+		s.groups[i].look(s, &v, 0, 0, func(list []int32) {
+			for _, i := range list {
+				if e := &s.list[i]; (e.Expires.IsZero() || now.Before(e.Expires)) && e.holds(&v) {
+					found = append(found, i)
+				}
+			}
+		})
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	var out []*Exception
+	for _, i := range found[:min(len(found), most)] {
+		out = append(out, &s.list[i].Exception)
+	}
+	return out
+}
+
 // look gives the exceptions whose names of the group's fields are those of v.
 func (g *group) look(s *Set, v *view, field int, hash uint64, yield func([]int32)) {
 	for ; field < fields; field++ {
@@ -312,7 +338,7 @@ func full(repository string) string {
 	switch {
 	case !ok:
 		return "docker.io/library/" + repository
-	case strings.ContainsAny(first, ".:") || first == "localhost":
+	case strings.ContainsAny(first, ".:") || first == "localhost" || strings.ToLower(first) != first: // a registry
 		return repository
 	}
 	return "docker.io/" + repository

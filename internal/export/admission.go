@@ -155,13 +155,16 @@ const accepted = `(has(variables.given.exceptions) ? variables.given.exceptions 
 // written and in full.
 const named = `(variables.regular + variables.early + variables.ephemeral).filter(c, has(c.name) && has(c.image)).map(c, ` +
 	`[string(c.image).split("@")[0]].map(i, i.lastIndexOf(":") > i.lastIndexOf("/") ? i.substring(0, i.lastIndexOf(":")) : i).map(r, ` +
-	`[string(c.name), string(c.image), r, !r.contains("/") ? "docker.io/library/" + r : r.split("/")[0].matches("[.:]") || r.split("/")[0] == "localhost" ? r : "docker.io/" + r])[0])`
+	`[string(c.name), string(c.image), r, !r.contains("/") ? "docker.io/library/" + r : r.split("/")[0].matches("[.:A-Z]") || r.split("/")[0] == "localhost" ? r : "docker.io/" + r])[0])`
 
-// Forms of image names, as container runtimes read them.
+// Forms of image names, as policy.ParseReference reads them; its tests hold this to it. What is before the first slash is a host when
+// it has a dot, a port or a large letter; every other name of a host is a form of a part, too.
 const (
-	host      = `(?i:(?:[a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])(?:\.(?:[a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9]))*|\[[0-9a-f:]+\])(?::[0-9]+)?`
+	label     = `[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?`
+	large     = `(?:[a-z0-9_][a-z0-9_-]*)?[A-Z](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?`
+	host      = `(?:` + label + `(?:\.` + label + `)*:[0-9]+|` + label + `(?:\.` + label + `)+|` + large + `|\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*\](?::[0-9]+)?)`
 	part      = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`
-	ImageForm = `^(?:` + host + `/)?` + part + `(?:/` + part + `)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`
+	ImageForm = `^(?:` + host + `/)?` + part + `(?:/` + part + `)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?$`
 )
 
 // wanted is true for images that the policy's patterns want judged: those that are none of an image too.
@@ -174,12 +177,17 @@ func wanted(image string) string {
 	return `[string(` + image + `)].exists(i, size(i) > 500 || !i.matches(` + quote(ImageForm) + `) || ` +
 		`[i.contains("@") ? i.split("@") : [i, ""]].exists(a, ` +
 		`[a[0].lastIndexOf(":") > a[0].lastIndexOf("/") ? [a[0].substring(0, a[0].lastIndexOf(":")), a[0].substring(a[0].lastIndexOf(":") + 1)] : [a[0], a[1] == "" ? "latest" : ""]].exists(b, ` +
-		`[b[0].contains("/") && (b[0].split("/")[0].matches("[.:]") || b[0].split("/")[0].lowerAscii() == "localhost") ? ` +
-		`[b[0].split("/")[0].lowerAscii(), b[0].substring(b[0].indexOf("/") + 1)] : ["docker.io", b[0]]].exists(h, ` +
+		`[` + hosted("b[0]") + ` ? [b[0].split("/")[0].lowerAscii() + (b[0].split("/")[0].matches("[.:]") || b[0].split("/")[0].lowerAscii() == "localhost" ? "" : ":443"), b[0].substring(b[0].indexOf("/") + 1)] : ["docker.io", b[0]]].exists(h, ` +
 		`[!(h[0] in ["docker.io", "index.docker.io", "registry-1.docker.io"]) ? [h[0] + "/" + h[1]] : !h[1].contains("/") ? ["docker.io/library/" + h[1], "library/" + h[1], h[1]] : ` +
 		`h[1].startsWith("library/") ? ["docker.io/" + h[1], h[1], h[1].substring(8)] : ["docker.io/" + h[1], h[1]]].exists(n, ` +
+		`size(n[0]) - n[0].indexOf("/") > 256 || ` + // a name that is too long is none
 		`(!has(variables.given.images) || ` + match("images") + `) && (!has(variables.given.excludedImages) || !` + match("excludedImages") + `)` +
 		`)))))`
+}
+
+// hosted is true for a repository with a registry before it.
+func hosted(r string) string {
+	return r + `.contains("/") && (` + r + `.split("/")[0].matches("[.:A-Z]") || ` + r + `.split("/")[0] == "localhost")`
 }
 
 // quote is a constant as CEL text.
@@ -232,7 +240,7 @@ func detail(r *rule.Rule, scope, lang, open, shut string) string {
 	needed := ""
 	switch v.Want.(type) {
 	case string, bool, int64, float64:
-		needed = word(lang, ", needed ", "，应为 ") + shorten(fmt.Sprint(v.Want), 60)
+		needed = word(lang, ", needed ", "，应为 ") + shorten(fmt.Sprint(v.Want), 40)
 	}
 	return " + " + literal(open+v.Path+word(lang, ": ", "：")) + " + (" + guards[4:] + " ? (type(" + at + ") == bool || type(" + at + ") == int || type(" + at + ") == double ? " +
 		literal(word(lang, "found ", "当前为 ")) + " + string(" + at + ") : " + literal(word(lang, "set", "已设置")) + ") : " + literal(word(lang, "not set", "未设置")) +
@@ -246,23 +254,40 @@ func word(lang, en, zh string) string {
 	return en
 }
 
-// refusal is the message of a rule: at most three culprits, what was found at the first of them, the first sentence of the fix, the
-// policy and where to read more.
+// MaxRefusal is about how many characters a refusal has: kubectl shows all of them in one line.
+const MaxRefusal = 300
+
+// More leads to the full story of a refusal: there people can ask for an exception, too.
+func More(lang string) string {
+	return word(lang, "; more or an exception: ", "；详情或申请例外：")
+}
+
+// refusal is the message of a rule: the first culprits, what was found at the first of them, of the first sentence of the fix what there is
+// room for, the policy and where to read more.
 func refusal(r *rule.Rule, lang, list string) (fixed, expression string) {
-	title := "[" + r.ID + "] " + shorten(strings.TrimRight(r.Title.In(lang), ".。"), 80)
+	title := "[" + r.ID + "] " + shorten(strings.TrimRight(r.Title.In(lang), ".。"), 64)
 	fix := first(r.Fix.In(lang))
 	fixed = title + word(lang, ". ", "。") + fix
 	where := list + "[0][1]"
 	if r.Validate.Over == "container" {
-		where = "(" + list + `.size() > 1 ? ` + literal(word(lang, "containers ", "容器 ")) + " + " + list + `[0][0] + ", " + ` + list + `[1][0] + (` + list + `.size() > 2 ? ", " + ` + list + "[2][0] : \"\") + (" +
-			list + `.size() > 3 ? " +" + string(` + list + `.size() - 3) : "") : ` + literal(word(lang, "container ", "容器 ")) + " + " + list + "[0][0]) + " + where
+		some := list + `[0][0] + ", " + ` + list + `[1][0] + (` + list + `.size() > 2 ? ", " + ` + list + `[2][0] : "")`
+		where = "(" + list + `.size() > 1 ? ` + literal(word(lang, "containers ", "容器 ")) + " + " + clipped(some, 60) + " + (" +
+			list + `.size() > 3 ? " +" + string(` + list + `.size() - 3) : "") : ` + literal(word(lang, "container ", "容器 ")) + " + " + clipped(list+"[0][0]", 40) + ") + " + where
 	} else if !strings.Contains(detail(r, "pod", lang, "", ""), "+") {
 		where = ""
 	}
 	if where != "" {
 		where = " + (" + list + `.size() == 0 ? "" : ` + literal(word(lang, ": ", "：")) + " + " + where + ")"
 	}
-	return fixed, says(literal(title)+where+" + "+literal(word(lang, ". ", "。")+fix), r.ID)
+	room := fmt.Sprintf("%d - size(h) - size(t)", MaxRefusal-2)
+	return fixed, `[` + literal(title) + where + ` + ` + literal(word(lang, ". ", "。")) + `].map(h, [` + says(`""`, r.ID) + `].map(t, [` + room + `].map(room, ` +
+		`h + (room >= ` + fmt.Sprint(len([]rune(fix))) + ` ? ` + literal(fix) + ` : room >= 30 ? ` + literal(fix) + `.substring(0, room - 1) + "…" : "") + t)[0])[0])[0]`
+}
+
+// clipped is CEL that takes the middle out of a text that is too long: names are told apart by their ends.
+func clipped(text string, most int) string {
+	front := (most - 1) / 3
+	return fmt.Sprintf(`[%s].map(x, size(x) > %d ? x.substring(0, %d) + "…" + x.substring(size(x) - %d) : x)[0]`, text, most, front, most-1-front)
 }
 
 // says ends a message: whose policy it is and where to read more.

@@ -85,10 +85,10 @@ func (c *compiled) violations(image string, r imageResult, at time.Time) []Viola
 	out := make([]Violation, 0, len(r.failures))
 	for i := range r.failures {
 		f := &r.failures[i]
-		t := TextsOf(f.Kind)
+		t, text := TextsOf(f.Kind), f.Text()
 		v := Violation{Policy: p.ID, Version: p.Version, Name: p.Name, Rule: f.Kind.Rule(), Action: p.Rollout.At(p.actionOf(p.Checks[f.Check].Action), at),
-			Severity: t.Severity, Title: t.Title, Fix: t.Fix, Image: image, Digest: r.digest, Items: f.Items,
-			Message: finding.Text{EN: t.Title.EN + ": " + short(image) + ": " + f.Message.EN, ZH: t.Title.ZH + "：" + short(image) + "：" + f.Message.In("zh")}}
+			Severity: t.Severity, Title: t.Title, Fix: t.Fix, Image: image, Digest: r.digest, Items: f.Items, itemsZH: f.ItemsZH, lead: f.Message, count: f.Count, Unless: f.Pardons,
+			Message: finding.Text{EN: t.Title.EN + ": " + short(image) + ": " + text.EN, ZH: t.Title.ZH + "：" + short(image) + "：" + text.ZH}}
 		if sev := finding.Severity(f.Worst); sev.Rank() >= 0 && f.Worst != "" {
 			v.Severity = sev
 		}
@@ -105,7 +105,7 @@ func (c *compiled) doubt(image string, r imageResult, at time.Time) Undecided {
 }
 
 // Image decides on one image by one policy's checks of one action, as Gatekeeper asks the provider. Exceptions are not asked: they
-// are about workloads, which the question does not name. Undecided comes with the action that the policy has for it, whatever action is
+// are about workloads, which the question does not name; Violation.Unless says who may ask them. Undecided comes with the action that the policy has for it, whatever action is
 // asked about.
 func (j *Judge) Image(ctx context.Context, k ImageKey, at time.Time) ([]Violation, []Undecided) {
 	var out []Violation

@@ -30,6 +30,7 @@ type Judge struct {
 	cache    *cache             // nil: a rule looks at what differs from pod to pod
 	hash     hasher
 	sessions sync.Pool // for callers that bring none
+	places   sync.Map  // of exceptions that verdicts name: *exception.Set by id
 }
 
 // compiled is a policy, ready.

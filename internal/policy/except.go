@@ -3,6 +3,10 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 
 	"stockade.dev/stockade/internal/exception"
 	"stockade.dev/stockade/internal/export"
@@ -40,10 +44,10 @@ func (w *work) except() {
 		return
 	}
 	o := w.request.Object
-	var labels []map[string]string
+	var podLabels []map[string]string
 	images := map[string]string{}
 	if pod, _ := o.PodTemplate(); pod != nil {
-		labels = []map[string]string{inventory.StrMap(pod, "metadata", "labels")}
+		podLabels = []map[string]string{inventory.StrMap(pod, "metadata", "labels")}
 		for _, u := range ImagesOf(o) {
 			if u.Container != "" {
 				images[u.Container] = u.Image
@@ -54,7 +58,7 @@ func (w *work) except() {
 		b, v := &w.base[i], &w.out.Violations[i]
 		f := b.finding
 		owner := w.accountable(b.chained)
-		f.Resource.Labels = labels
+		f.Resource.Labels = podLabels
 		if f.Resource.Image == "" {
 			f.Resource.Image = images[f.Resource.Container]
 		}
@@ -66,8 +70,68 @@ func (w *work) except() {
 		}
 		if e, ok := set.Match(f, w.session.judge.bundle.Target, w.at()); ok {
 			v.Exception = exceptionID(e)
+		} else if len(v.Unless) > 0 {
+			v.Exception = w.pardon(v.Unless, f)
 		}
 	}
+}
+
+// pardonRule stands for the finding in exceptions of which only the place is asked.
+const pardonRule = "image/pardon"
+
+// pardon asks for an exception of every set that holds for whom the object belongs to, and returns the first; 0 is that one is missing.
+func (w *work) pardon(sets [][]int64, f *finding.Finding) int64 {
+	at := finding.Finding{Kind: finding.Configuration, Rule: pardonRule, Resource: f.Resource}
+	at.Resource.Image, at.Resource.Digest = "", ""
+	j, first := w.session.judge, int64(0)
+	for _, set := range sets {
+		i := slices.IndexFunc(set, func(id int64) bool {
+			_, ok := j.place(id).Match(&at, j.bundle.Target, w.at())
+			return ok
+		})
+		if i < 0 {
+			return 0
+		}
+		if first == 0 {
+			first = set[i]
+		}
+	}
+	return first
+}
+
+// AtAdmission says what of an exception does not hold at admission, and why: for those who ask for it.
+func AtAdmission(s *exception.Scope) []finding.Text {
+	var out []finding.Text
+	plain := func(p string) bool { return p != "" && !strings.ContainsAny(p, `*?[\`) }
+	if k := s.Kind; plain(k) && k != "Image" && len(export.Known(k)) == 0 {
+		out = append(out, finding.Text{
+			EN: "Pods that an operator makes for a " + k + " are not let in by it at admission: whose pod it is is believed to Kubernetes' own controllers only, since anybody can write an owner into a pod. Name the namespace, the container or labels of the pods instead.",
+			ZH: "准入时，该例外不会放行由 Operator 为 " + k + " 创建的 Pod：任何人都可以在 Pod 中写入所有者，因此只采信 Kubernetes 自身控制器声明的归属。请改用命名空间、容器或 Pod 标签来限定范围。"})
+	}
+	if reqs, err := labels.ParseToRequirements(s.Labels); err == nil && slices.ContainsFunc(reqs, func(r labels.Requirement) bool {
+		return r.Operator() == selection.GreaterThan || r.Operator() == selection.LessThan
+	}) {
+		out = append(out, finding.Text{EN: "Selectors that compare numbers are not decided at admission: it lets nothing in there.", ZH: "准入时不支持比较数值的标签选择器：该例外不会放行任何请求。"})
+	}
+	if s.Node != "" {
+		out = append(out, finding.Text{EN: "Nodes are not known at admission: it lets nothing in there.", ZH: "准入时节点尚未确定：该例外不会放行任何请求。"})
+	}
+	return out
+}
+
+// place is where an exception holds; nil is nowhere.
+func (j *Judge) place(id int64) *exception.Set {
+	if known, ok := j.places.Load(id); ok {
+		return known.(*exception.Set)
+	}
+	var set *exception.Set
+	if i := slices.IndexFunc(j.bundle.Exceptions, func(e exception.Exception) bool { return e.ID == id }); i >= 0 && id != 0 {
+		if s, err := exception.New([]exception.Exception{j.bundle.Exceptions[i].Where(pardonRule)}); err == nil {
+			set = s
+		}
+		j.places.Store(id, set)
+	}
+	return set
 }
 
 // accountable is whom the object belongs to in the eyes of exceptions. Whose pod it is is believed to controllers only, since anybody can

@@ -109,11 +109,15 @@ type OpenCheck struct {
 // Failure is a check of a policy that an image fails.
 type Failure struct {
 	Policy  int64        `json:"policy,string"`
-	Check   int          `json:"check"`           // place in Policy.Checks
-	Kind    Check        `json:"kind"`            //
-	Count   int          `json:"count,omitempty"` // of what was found
-	Worst   string       `json:"worst,omitempty"` // severity
-	Items   []string     `json:"items,omitempty"` // the first few: "CVE-2021-44228 log4j-core 2.14.1 (fixed in 2.15.0)"
-	Message finding.Text `json:"message"`         // one line: what was found, what is needed
-	Fix     finding.Text `json:"fix,omitzero"`    //
+	Check   int          `json:"check"`             // place in Policy.Checks
+	Kind    Check        `json:"kind"`              //
+	Count   int          `json:"count,omitempty"`   // of what was found
+	Worst   string       `json:"worst,omitempty"`   // severity
+	Items   []string     `json:"items,omitempty"`   // the first few, the worst first: "CVE-2021-44228 log4j-core 2.14.1 (fixed in 2.15.0)"
+	ItemsZH []string     `json:"itemsZh,omitempty"` // the same in Chinese, where that differs by more than the words for fixed versions
+	Message finding.Text `json:"message"`           // what was found without the items, what is needed
+	Fix     finding.Text `json:"fix,omitzero"`      //
+	// Pardons are sets of exceptions, by id, that name namespaces or workloads: where one of every set holds, all that was found is
+	// accepted. None: nothing but the image decides.
+	Pardons [][]int64 `json:"pardons,omitempty"`
 }

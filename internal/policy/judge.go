@@ -41,7 +41,13 @@ type Violation struct {
 	Items     []string         `json:"items,omitempty"`            // of image checks: what was found, the first few
 	Exception int64            `json:"exception,string,omitempty"` // that lets it pass all the same; FromFile of one without an id
 
-	item string // stable name of the element at fault, as the scan's fingerprint has it
+	// Unless is Failure.Pardons, until Exception is found.
+	Unless [][]int64 `json:"-"`
+
+	item    string       // stable name of the element at fault, as the scan's fingerprint has it
+	lead    finding.Text // of image checks: what was found without the items
+	itemsZH []string     // Failure.ItemsZH
+	count   int          // of items, with those that are not listed
 }
 
 // Outcome is what becomes of a request.

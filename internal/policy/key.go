@@ -48,4 +48,6 @@ func ParseImageKey(s string) (ImageKey, error) {
 // KeyAnswer is the value that the provider answers to a key: no messages, no objection.
 type KeyAnswer struct {
 	Messages []string `json:"messages"` // each a refusal, in the cluster's language
+	// Unless has for each message the Failure.Pardons; it is left out when no message has any.
+	Unless [][][]int64 `json:"unless,omitempty"`
 }

@@ -9,7 +9,7 @@ import (
 
 // Reference is the name of an image, written out: what a short name leaves away stands in it.
 type Reference struct {
-	Registry   string // docker.io, registry.example.com:5000; in small letters
+	Registry   string // docker.io, registry.example.com:5000; in small letters, and with a port where nothing else tells that it is one
 	Repository string // below the registry: library/nginx
 	Tag        string // "latest" when neither a tag nor a digest is named
 	Digest     string // sha256:..., "" when none is named
@@ -27,10 +27,16 @@ var dockerHub = map[string]bool{"docker.io": true, "index.docker.io": true, "reg
 
 // ParseReference reads the name of an image as kubelets and container runtimes do (distribution's grammar): what they can start must
 // be read here too, or it would pass as a name that nobody knows. Letters of the host may be large; a host in another script than
-// Latin must be in its ASCII form.
+// Latin must be in its ASCII form. Constraints in clusters read names with export.ImageForm and the rules in constraint's image.rego
+// and export's admission.go: testdata/references.json holds all of them to this.
 func ParseReference(text string) (Reference, error) {
 	if len(text) > MaxReference || text == "" {
 		return Reference{}, ErrReference
+	}
+	for i := range len(text) {
+		if text[i] >= 0x80 { // some letters become Latin ones when they are made small
+			return Reference{}, ErrReference
+		}
 	}
 	var r Reference
 	rest, digest, pinned := strings.Cut(text, "@")
@@ -49,6 +55,9 @@ func ParseReference(text string) (Reference, error) {
 	r.Registry, r.Repository = "docker.io", rest
 	if host, path, ok := strings.Cut(rest, "/"); ok && isHost(host) {
 		r.Registry, r.Repository = strings.ToLower(host), path
+		if !isHost(r.Registry) { // only its large letters say that it is a host: written small, it would be part of a name at Docker Hub
+			r.Registry += ":443"
+		}
 	}
 	if dockerHub[r.Registry] {
 		r.Registry = "docker.io"
@@ -69,7 +78,7 @@ func ParseReference(text string) (Reference, error) {
 
 const maxRepository = 255
 
-var digestForm = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+var digestForm = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`)
 
 // isHost reports whether what stands before the first slash is a registry.
 func isHost(s string) bool {
@@ -80,7 +89,7 @@ func isRegistry(s string) bool {
 	host, port, hasPort := s, "", false
 	if strings.HasPrefix(s, "[") { // an IPv6 address
 		end := strings.IndexByte(s, ']')
-		if end < 2 || strings.Trim(s[1:end], "0123456789abcdef:") != "" {
+		if end < 2 || strings.Trim(s[1:end], "0123456789abcdef:") != "" || !strings.Contains(s[1:end], ":") {
 			return false
 		}
 		if host, port = "", s[end+1:]; port == "" {

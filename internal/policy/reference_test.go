@@ -1,8 +1,13 @@
 package policy
 
 import (
+	"encoding/json"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"stockade.dev/stockade/internal/export"
 )
 
 const someDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -44,6 +49,46 @@ func TestHostileImageNames(t *testing.T) {
 			t.Errorf("%q was read as %q", in, r)
 		}
 	}
+}
+
+// TestReferences: the table of names, which e2e/parity holds the constraints in clusters to as well. The form that constraints have says
+// the same but for the length of repositories, which they look at by themselves.
+func TestReferences(t *testing.T) {
+	data, err := os.ReadFile("testdata/references.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct{ Name, Is string }
+	if err := json.Unmarshal(data, &list); err != nil || len(list) < 80 {
+		t.Fatal(len(list), err)
+	}
+	form := regexp.MustCompile(export.ImageForm)
+	for _, c := range list {
+		r, err := ParseReference(c.Name)
+		if got := r.String(); err == nil && got != c.Is || err != nil && c.Is != "" {
+			t.Errorf("%q is read as %q, %v; want %q", c.Name, got, err, c.Is)
+		}
+		if again, err := ParseReference(c.Is); c.Is != "" && (err != nil || again.String() != c.Is) {
+			t.Errorf("%q is written out as %q, which is read as %q, %v", c.Name, c.Is, again, err)
+		}
+		if valid := len(c.Name) <= MaxReference && form.MatchString(c.Name); valid != (c.Is != "") && !strings.Contains(c.Name, strings.Repeat("a", 247)) {
+			t.Errorf("%q: the form of constraints says %v", c.Name, valid)
+		}
+	}
+}
+
+// FuzzReferenceForm: the form that constraints have and ParseReference know the same names.
+func FuzzReferenceForm(f *testing.F) {
+	for _, s := range []string{"nginx", "V1/app", "my_r:5000/a", "[::1]:5000/x@" + someDigest, "a.b./c", "\u212aube.example.com/x", "_A-/x", "a/b:c"} {
+		f.Add(s)
+	}
+	form := regexp.MustCompile(export.ImageForm)
+	f.Fuzz(func(t *testing.T, s string) {
+		_, err := ParseReference(s)
+		if len(s) <= 200 && form.MatchString(s) != (err == nil) {
+			t.Errorf("%q: the form says %v, ParseReference %v", s, form.MatchString(s), err)
+		}
+	})
 }
 
 func TestImagePatterns(t *testing.T) {

@@ -1,89 +1,284 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
+
+	"stockade.dev/stockade/internal/export"
+	"stockade.dev/stockade/internal/finding"
 )
 
-// maxRefusal is about how long a line of a refusal is: kubectl shows all of them in one.
-const maxRefusal = 300
+// Lengths of refusals, in characters: kubectl shows all of them in one.
+const (
+	maxRefusal = export.MaxRefusal
+	usersRoom  = 36 // for which containers run an image: the template in the cluster says it
+)
+
+// line is a refusal in parts. When it is too long its parts give way in the order in which they are least missed; the rule, ids of
+// vulnerabilities, the versions that fix them, the policy and the link never do.
+type line struct {
+	lang            string
+	id, title, tail string
+	place           string   // of rules: the container
+	path            string   // of rules, in the object
+	found, want     string   // of rules
+	image           string   // of image checks
+	lead            string   // of image checks: what was found, what is needed
+	items           []string // of it, the worst first
+	count           int      // of items, with those that are not listed
+	fix             string
+	ids             bool // items begin with the id of a vulnerability
+}
 
 // Refusal is a violation as kubectl shows it, in the bundle's language: the rule, the container, the place, what was found, what is
 // needed, how to repair it, and where the full story stands.
 func (b *Bundle) Refusal(v *Violation) string {
-	zh := b.Lang == "zh"
-	id := v.RuleID
-	if id == "" {
-		id = v.Rule
+	l := b.line(v)
+	if v.Image == "" || v.RuleID != "" {
+		return l.within(maxRefusal, ofRules)
 	}
-	colon, stop := ": ", ". "
-	if zh {
-		colon, stop = "：", "。"
-	}
-	var head strings.Builder
-	fmt.Fprintf(&head, "[%s] ", id)
+	return l.within(maxRefusal, ofImages)
+}
+
+// ImageRefusal is what the provider says of an image: shorter than Refusal, since the template adds which containers run it.
+func (b *Bundle) ImageRefusal(v *Violation) string {
+	return b.line(v).within(maxRefusal-usersRoom, ofImages)
+}
+
+// NoVerdict is what the provider says of an image that a policy, of this name, has no verdict on.
+func (b *Bundle) NoVerdict(name string, u *Undecided) string {
+	v := Violation{Policy: u.Policy, Name: name, Rule: "image/unanswered", Image: u.Image, Title: finding.Text{EN: "No verdict", ZH: "尚无判定结果"},
+		Fix: finding.Text{EN: "It is asked for: try again in a moment.", ZH: "已提交扫描，请稍后重试。"}}
+	l := b.line(&v)
+	l.lead = cut(plain(reasonIn(b.Lang, u.Reason)), 100)
+	return l.within(maxRefusal-usersRoom, ofImages)
+}
+
+func (b *Bundle) line(v *Violation) *line {
+	id := cmp.Or(v.RuleID, v.Rule)
+	lang := b.Lang
+	trim := func(s string) string { return strings.TrimRight(plain(s), ".。 ") }
+	l := &line{lang: lang, id: plain(id), title: trim(v.Title.In(lang)), fix: trim(v.Fix.In(lang)), tail: b.tail(v, id)}
 	switch {
-	case v.Image != "" || v.RuleID == "":
-		text := v.Message.In(b.Lang)
+	case v.RuleID != "":
 		if v.Container != "" {
-			text = containerWord(zh) + " " + plain(v.Container) + colon + text
+			l.place = said(lang, "container ", "容器 ") + plain(v.Container)
 		}
-		head.WriteString(plain(text))
+		l.path, l.found, l.want = plain(v.Path), said(lang, "nothing", "未设置"), ""
+		if v.Found != nil {
+			l.found = show(v.Found)
+		}
+		if v.Want != nil {
+			l.want = show(v.Want)
+		}
+	case v.lead.EN != "":
+		l.image, l.lead = plain(v.Image), trim(v.lead.In(lang))
+		check := Check(strings.TrimPrefix(v.Rule, "image/"))
+		if check.lists() {
+			for _, s := range itemsIn(lang, v.Items, v.itemsZH) {
+				l.items = append(l.items, plain(s))
+			}
+		}
+		l.count, l.ids = max(v.count, len(l.items)), check == Vulnerabilities
+		if v.Container != "" {
+			l.place = said(lang, "container ", "容器 ") + plain(v.Container)
+		}
+	case v.Image != "" && v.Message.EN == "":
+		l.image = plain(v.Image)
+	default: // of users' templates, and of what was recorded: the message has all of it
+		l.title, l.lead = "", trim(v.Message.In(lang))
+		if v.Container != "" {
+			l.place = said(lang, "container ", "容器 ") + plain(v.Container)
+		}
+	}
+	return l
+}
+
+// tail is whose refusal it is, and where its story stands and an exception can be asked for.
+func (b *Bundle) tail(v *Violation, id string) string {
+	tail := said(b.Lang, `Policy "`+plain(v.Name)+`"`, "策略“"+plain(v.Name)+"”")
+	if b.Console == "" {
+		return tail
+	}
+	return tail + export.More(b.Lang) + strings.TrimRight(b.Console, "/") + "/protection/why?policy=" + strconv.FormatInt(v.Policy, 10) + "&rule=" + strings.ReplaceAll(url.QueryEscape(id), "%2F", "/")
+}
+
+// step makes a line shorter.
+type step func(*line)
+
+// ofRules is how lines of rules become shorter.
+var ofRules = []step{
+	func(l *line) { l.fix = firstSentence(l.fix) },
+	func(l *line) { l.path = middle(l.path, 40) },
+	func(l *line) { l.title = cut(l.title, 60) },
+	func(l *line) { l.found, l.want = cut(l.found, 30), cut(l.want, 30) },
+	func(l *line) { l.fix = cut(l.fix, 70) },
+	func(l *line) { l.place, l.lead = middle(l.place, 40), cut(l.lead, 120) },
+	func(l *line) { l.path = middle(l.path, 24) },
+	func(l *line) { l.fix = "" },
+	func(l *line) { l.title, l.lead = cut(l.title, 40), cut(l.lead, 80) },
+	func(l *line) { l.path, l.found, l.want = middle(l.path, 16), cut(l.found, 16), cut(l.want, 16) },
+}
+
+// ofImages is how lines of image checks become shorter.
+var ofImages = []step{
+	func(l *line) { l.image = shortDigest(l.image) },
+	func(l *line) { l.image = shortImage(l.image, 64) },
+	func(l *line) {
+		if l.repairs() { // the items say it
+			l.fix = ""
+		}
+		l.fix = firstSentence(l.fix)
+	},
+	func(l *line) { l.title = "" },
+	func(l *line) { l.items = l.items[:min(1, len(l.items))] },
+	func(l *line) { l.fix, l.lead = cut(l.fix, 80), cut(l.lead, 120) },
+	func(l *line) {
+		for i := range l.items {
+			l.items[i] = l.shortItem(l.items[i], 90)
+		}
+	},
+	func(l *line) { l.image = shortImage(l.image, 40) },
+	func(l *line) { l.place = middle(l.place, 40) },
+	func(l *line) { l.fix = "" },
+	func(l *line) { l.lead = cut(l.lead, 60) },
+	func(l *line) { l.lead = cut(l.lead, 40) },
+	func(l *line) {
+		if len(l.items) > 0 {
+			l.lead = ""
+		}
+	},
+	func(l *line) { l.image = shortImage(l.image, 24) },
+	func(l *line) {
+		for i := range l.items {
+			l.items[i] = l.shortItem(l.items[i], 0)
+		}
+	},
+}
+
+// within is the line with at most so many characters, or as short as it can be.
+func (l *line) within(most int, steps []step) string {
+	if len(l.items) > 2 {
+		l.items = l.items[:2]
+	}
+	text := l.String()
+	for _, s := range steps {
+		if utf8.RuneCountInString(text) <= most {
+			break
+		}
+		s(l)
+		text = l.String()
+	}
+	return text
+}
+
+// repairs reports whether an item that is shown says how to be rid of it.
+func (l *line) repairs() bool {
+	for _, s := range l.items {
+		if _, fixed := fixedIn(s); fixed != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// String writes the line: [id] title: container web (path: found x, needed y). Fix. Policy "shop"; more.
+func (l *line) String() string {
+	colon, stop := said(l.lang, ": ", "："), said(l.lang, ". ", "。")
+	var parts []string
+	put := func(s string) {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	put(l.title)
+	switch {
+	case l.found != "":
+		what := said(l.lang, "found ", "现为 ") + l.found
+		if l.want != "" {
+			what += said(l.lang, ", needed ", "，应为 ") + l.want
+		}
+		if l.path != "" {
+			what = l.path + colon + what
+		}
+		if l.place != "" {
+			what = l.place + " (" + what + ")"
+		}
+		put(what)
 	default:
-		head.WriteString(plain(v.Title.In(b.Lang)) + colon + b.place(v, zh))
-	}
-	tail := fmt.Sprintf(`Policy %q`, plain(v.Name))
-	if zh {
-		tail = fmt.Sprintf("策略 %q", plain(v.Name))
-	}
-	if b.Console != "" {
-		more := "; more: "
-		if zh {
-			more = "；详情："
+		put(l.place)
+		put(l.image)
+		put(l.lead)
+		if len(l.items) > 0 {
+			put(listed(l.lang, l.items, l.count))
 		}
-		tail += fmt.Sprintf("%s%s/protection/why?policy=%d&rule=%s", more, strings.TrimSuffix(b.Console, "/"), v.Policy, url.QueryEscape(id))
 	}
-	text := cut(head.String(), maxRefusal-len([]rune(tail))-2)
-	fix := plain(v.Fix.In(b.Lang))
-	if room := maxRefusal - len([]rune(text)) - len([]rune(tail)) - 4; fix != "" && room > 20 {
-		text = strings.TrimRight(text, ".。") + stop + strings.TrimRight(cut(fix, room), ".。")
+	text := "[" + l.id + "] " + strings.Join(parts, colon) + stop
+	if l.fix != "" {
+		text += strings.TrimRight(l.fix, ".。 ") + stop
 	}
-	return strings.TrimRight(text, ".。") + stop + tail
+	return text + l.tail
 }
 
-// place is the container, the path, what was found and what is needed.
-func (b *Bundle) place(v *Violation, zh bool) string {
-	found, want := "nothing", show(v.Want)
-	words := [2]string{"found ", "needed "}
-	comma := ", "
-	if zh {
-		found, words, comma = "未设置", [2]string{"现为 ", "应为 "}, "，"
+// shortItem shortens an item to a length but for the id of a vulnerability and the version that fixes it.
+func (l *line) shortItem(item string, most int) string {
+	if !l.ids {
+		return cut(item, max(most, 40))
 	}
-	if v.Found != nil {
-		found = show(v.Found)
+	what, fixed := fixedIn(item)
+	id, pkg, _ := strings.Cut(what, " ")
+	tail := ""
+	if fixed != "" {
+		tail = repaired(l.lang, fixed)
 	}
-	text := words[0] + found
-	if v.Want != nil {
-		text += comma + words[1] + want
+	if room := most - utf8.RuneCountInString(id+tail) - 1; pkg != "" && room >= 8 {
+		return id + " " + middle(pkg, room) + tail
 	}
-	where := plain(v.Path)
-	if where != "" {
-		text = where + ": " + text
-	}
-	if v.Container == "" {
-		return text
-	}
-	return containerWord(zh) + " " + plain(v.Container) + " (" + text + ")"
+	return id + tail
 }
 
-func containerWord(zh bool) string {
-	if zh {
-		return "容器"
+// shortDigest is the name of an image with the beginning of its digest.
+func shortDigest(image string) string {
+	name, digest, ok := strings.Cut(image, "@")
+	algorithm, sum, _ := strings.Cut(digest, ":")
+	if !ok || len(sum) <= 13 {
+		return image
 	}
-	return "container"
+	return name + "@" + algorithm + ":" + cut(sum, 13)
+}
+
+// shortImage shortens the name of an image: of its digest the end goes first, then the registry and what is between it and the last part.
+func shortImage(image string, most int) string {
+	image = shortDigest(image)
+	if utf8.RuneCountInString(image) <= most {
+		return image
+	}
+	first, rest, ok := strings.Cut(image, "/")
+	if ok {
+		last := rest[strings.LastIndexByte(rest, '/')+1:]
+		for _, s := range []string{first + "/…/" + last, "…/" + last} {
+			if utf8.RuneCountInString(s) <= most {
+				return s
+			}
+		}
+		image = "…/" + last
+	}
+	return middle(image, most)
+}
+
+// firstSentence is the first sentence of a text.
+func firstSentence(s string) string {
+	for i, c := range s {
+		if c == '。' || c == '；' || c == '.' && i+1 < len(s) && s[i+1] == ' ' {
+			return s[:i]
+		}
+	}
+	return s
 }
 
 // show renders a value shortly.
@@ -99,11 +294,22 @@ func show(v any) string {
 	return cut(plain(s), 60)
 }
 
+// cut keeps the beginning of a text.
 func cut(s string, most int) string {
 	if r := []rune(s); len(r) > most && most > 1 {
 		return string(r[:most-1]) + "…"
 	}
 	return s
+}
+
+// middle keeps the beginning and the end of a text, more of the end.
+func middle(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most || most < 3 {
+		return s
+	}
+	front := (most - 1) / 3
+	return string(r[:front]) + "…" + string(r[len(r)-(most-1-front):])
 }
 
 // plain keeps foreign text on one line, and in its direction.

@@ -132,7 +132,7 @@ func TestRefusal(t *testing.T) {
 	b := &policy.Bundle{Lang: "en", Console: "https://stockade.example.com/"}
 	v := policy.Violation{Policy: 7, Name: "shop", Rule: privileged, RuleID: "STK-W-0001", Title: finding.Text{EN: "Privileged container", ZH: "特权容器"}, Fix: finding.Text{EN: "Set it to false.", ZH: "设为 false。"},
 		Container: "web", Path: "spec.containers[0].securityContext.privileged", Found: true, Want: false}
-	if got, want := b.Refusal(&v), `[STK-W-0001] Privileged container: container web (spec.containers[0].securityContext.privileged: found true, needed false). Set it to false. Policy "shop"; more: https://stockade.example.com/protection/why?policy=7&rule=STK-W-0001`; got != want {
+	if got, want := b.Refusal(&v), `[STK-W-0001] Privileged container: container web (spec.containers[0].securityContext.privileged: found true, needed false). Set it to false. Policy "shop"; more or an exception: https://stockade.example.com/protection/why?policy=7&rule=STK-W-0001`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	b.Lang = "zh"

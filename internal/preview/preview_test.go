@@ -184,7 +184,7 @@ func TestLive(t *testing.T) {
 		}
 		o := g.Owners[0]
 		if o.Kind != "Deployment" || o.Name != "till" || o.Count != 4 || o.Cluster != "alpha" || o.Container != "web" ||
-			!strings.HasPrefix(o.Refusal, "[STK-W-0001] ") || !strings.Contains(o.Refusal, "container web") || !strings.Contains(o.Refusal, `Policy "shop"; more: https://stockade.example.com/protection/why?policy=0&rule=STK-W-0001`) {
+			!strings.HasPrefix(o.Refusal, "[STK-W-0001] ") || !strings.Contains(o.Refusal, "container web") || !strings.Contains(o.Refusal, `Policy "shop"; more or an exception: https://stockade.example.com/protection/why?policy=0&rule=STK-W-0001`) {
 			t.Errorf("%+v", o)
 		}
 		if n := len([]rune(o.Refusal)); n > 300 {

@@ -241,17 +241,24 @@ func (p *Provider) answerOne(ctx context.Context, f *force, mark int64, k *polic
 		return
 	}
 	messages := make([]string, 0, len(violations)+1)
+	var unless [][][]int64
 	for i := range violations {
-		messages = append(messages, refusal(f.bundle, violations[i]))
+		messages = append(messages, f.bundle.ImageRefusal(&violations[i]))
+		if len(violations[i].Unless) > 0 {
+			if unless == nil {
+				unless = make([][][]int64, len(violations))
+			}
+			unless[i] = violations[i].Unless
+		}
 	}
 	for i := range doubts {
 		out.late = true
 		p.metrics.unanswered.Inc()
 		if doubts[i].Action == k.Action {
-			messages = append(messages, unanswered(f.bundle, f.names[k.Policy], &doubts[i]))
+			messages = append(messages, f.bundle.NoVerdict(f.names[k.Policy], &doubts[i]))
 		}
 	}
-	value, err := json.Marshal(policy.KeyAnswer{Messages: messages})
+	value, err := json.Marshal(policy.KeyAnswer{Messages: messages, Unless: unless})
 	if err != nil { // texts: it does not happen
 		out.err = err.Error()
 		return

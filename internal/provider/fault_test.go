@@ -460,3 +460,40 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d admissions were sent before the end", len(all))
 	}
 }
+
+// TestSerialOfBeats: a server that knows of newer changes for two beats is asked anew, one that counts behind for long was restored.
+func TestSerialOfBeats(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.p.memory.SetSerial(100)
+	waiting := w.p.changes.begin(t.Context())
+	var s standing
+	beat := func(serial int64) { w.p.heed(&protocol.BeatAnswer{Serial: serial}, &s) }
+	for _, serial := range []int64{100, 101} { // changes may be on their way
+		if beat(serial); waiting.Err() != nil {
+			t.Fatalf("asked anew at %d", serial)
+		}
+	}
+	w.p.memory.SetSerial(101) // they came
+	if beat(102); waiting.Err() != nil {
+		t.Fatal("asked anew although changes come")
+	}
+	if beat(102); waiting.Err() == nil {
+		t.Fatal("the question waits though the server has changes for two beats")
+	}
+	waiting = w.p.changes.begin(t.Context())
+	for range mostBehind - 1 {
+		beat(50)
+	}
+	if w.p.memory.Serial() != 101 || waiting.Err() != nil {
+		t.Fatalf("serial %d, %v", w.p.memory.Serial(), waiting.Err())
+	}
+	if beat(50); w.p.memory.Serial() != 50 {
+		t.Errorf("the server counts from 50 on, the provider from %d", w.p.memory.Serial())
+	}
+	w.p.heed(&protocol.BeatAnswer{Serial: 60, Gone: true}, &s)
+	w.p.heed(&protocol.BeatAnswer{Serial: 60, Gone: true}, &s)
+	if waiting.Err() != nil {
+		t.Error("protection was ended, and changes are asked for")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	gometrics "runtime/metrics"
+	"sync"
 	"time"
 
 	"stockade.dev/stockade/internal/policy"
@@ -45,7 +46,7 @@ func (p *Provider) followBundle(ctx context.Context) {
 			have = f.bundle.Generation
 		}
 		began := time.Now()
-		b, err := p.link.Bundle(p.polled(ctx), have)
+		b, err := p.link.Bundle(p.bundles.begin(ctx), have)
 		if err == nil && b != nil {
 			if err = p.enforce(ctx, b, nil); err != nil {
 				p.problem("policies", "new policies cannot be put into force, those from before stay: "+err.Error())
@@ -69,23 +70,30 @@ func (p *Provider) followBundle(ctx context.Context) {
 	}
 }
 
-// polled is a context that repoll ends, so that a connection that died unnoticed holds up no news.
-func (p *Provider) polled(ctx context.Context) context.Context {
+// poll is a question that waits for news: a newer one ends it, so that a connection that died unnoticed holds up nothing.
+type poll struct {
+	mu  sync.Mutex
+	end context.CancelFunc
+}
+
+// begin is the context of the next question.
+func (l *poll) begin(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.poll != nil {
-		p.poll()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end != nil {
+		l.end()
 	}
-	p.poll = cancel
+	l.end = cancel
 	return ctx
 }
 
-func (p *Provider) repoll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.poll != nil {
-		p.poll()
+// again ends the question that waits.
+func (l *poll) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end != nil {
+		l.end()
 	}
 }
 
@@ -101,7 +109,7 @@ func (p *Provider) followChanges(ctx context.Context) {
 		}
 		epoch := p.epoch() // the server may have made them before it knew of younger policies
 		began := time.Now()
-		c, err := p.link.Changes(ctx, p.memory.Serial())
+		c, err := p.link.Changes(p.changes.begin(ctx), p.memory.Serial())
 		switch {
 		case err != nil:
 			failures++
@@ -224,33 +232,51 @@ func (p *Provider) lastDelivery(ctx context.Context) {
 
 // beats tell the server how this replica is.
 func (p *Provider) beats(ctx context.Context) {
-	behind := 0
+	var s standing
 	for {
 		every := beatEvery
-		a, err := p.link.Beat(ctx, p.Beat())
-		if err == nil {
-			p.gone.Store(a.Gone)
+		if a, err := p.link.Beat(ctx, p.Beat()); err == nil {
+			p.heed(a, &s)
 			if a.Gone {
 				every = goneEvery
-			}
-			if f := p.force.Load(); !a.Gone && a.Bundle != "" && (f == nil || f.bundle.Generation != a.Bundle) {
-				p.repoll()
-			}
-			// A server that was restored from a backup counts from there: what it tells is not after what is known here.
-			if a.Serial < p.memory.Serial() {
-				behind++
-			} else {
-				behind = 0
-			}
-			if behind >= mostBehind {
-				p.startAnew()
-				p.memory.SetSerial(a.Serial)
-				behind = 0
 			}
 		}
 		if !sleep(ctx, every) {
 			return
 		}
+	}
+}
+
+// standing is how the changes that are known here stand to the server's, over several beats.
+type standing struct {
+	ahead  int   // beats in which the server counted behind
+	serial int64 // of the last beat in which it counted before, and nothing came since
+}
+
+// heed does what the answer to a beat asks for.
+func (p *Provider) heed(a *protocol.BeatAnswer, s *standing) {
+	p.gone.Store(a.Gone)
+	if f := p.force.Load(); !a.Gone && a.Bundle != "" && (f == nil || f.bundle.Generation != a.Bundle) {
+		p.bundles.again()
+	}
+	have := p.memory.Serial()
+	switch {
+	case a.Serial < have: // it was restored from a backup and counts from there: what it tells is not after what is known here
+		s.serial = 0
+		if s.ahead++; s.ahead >= mostBehind {
+			p.startAnew()
+			p.memory.SetSerial(a.Serial)
+			s.ahead = 0
+		}
+	case a.Serial > have && have > 0 && !a.Gone:
+		if s.ahead = 0; s.serial == have { // a beat ago, too: the question about changes waits for a connection that is no more
+			p.changes.again()
+			s.serial = 0
+			return
+		}
+		s.serial = have
+	default:
+		*s = standing{}
 	}
 }
 
@@ -260,6 +286,7 @@ func (p *Provider) tend(ctx context.Context) {
 	for sleep(ctx, tendEvery) {
 		n++
 		p.spool.Close(false)
+		p.memo.tend()
 		if n%5 == 0 && (len(p.memory.Problems()) == 0 || n%60 == 0) {
 			_ = p.memory.Flush() // it says so in Problems
 		}

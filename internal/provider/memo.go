@@ -54,5 +54,14 @@ func (m *memo) put(f *force, mark int64, key string, value []byte) {
 	m.answers[key] = value
 }
 
+// tend lets go of answers that do not count any more: they would take room until the next one comes.
+func (m *memo) tend() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.answers != nil && !m.valid(m.of) {
+		m.of, m.answers = nil, nil
+	}
+}
+
 // changed drops what is kept.
 func (m *memo) changed() { m.epoch.Add(1) }

@@ -89,7 +89,8 @@ type Provider struct {
 	mu      sync.Mutex
 	trouble map[string]string // what is wrong now, by what it is about
 	dropped string            // what of the data was dropped at the start
-	poll    context.CancelFunc
+
+	bundles, changes poll
 }
 
 // New makes a provider with what its folder of data has. Only a folder of data that was not named is an error: one that cannot be
@@ -120,6 +121,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Provider{o: o, started: o.Now(), link: link.New(o.Link, o.Version, o.Now), trouble: map[string]string{}}
+	thrift.GiveBack() // what loading the rules needed, before the verdicts come
 	p.memory = memory.New(memory.Options{Most: o.Images, File: filepath.Join(o.Data, "verdicts"), Now: o.Now, Log: o.Log})
 	var err error
 	if p.spool, err = spool.New(spool.Options{Dir: filepath.Join(o.Data, "admissions"), Replica: o.Replica, Now: o.Now, Log: o.Log}); err != nil {

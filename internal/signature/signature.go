@@ -1,5 +1,5 @@
-// Package signature verifies who signed an image: signatures in cosign's simple-signing form, by public keys, with nothing but the
-// registry that the image is in. What registries give is believed only as far as a key vouches for it.
+// Package signature verifies who signed an image: signatures in cosign's simple-signing form and in sigstore's bundles, by public keys,
+// with nothing but the registry that the image is in. What registries give is believed only as far as a key vouches for it.
 package signature
 
 import (
@@ -99,8 +99,12 @@ func ParseKey(name, text string) (*Key, error) {
 
 // made reports whether the key made a signature of a payload.
 func (k *Key) made(s *signed) bool {
+	of := s.payload
+	if s.enveloped != nil {
+		of = s.enveloped
+	}
 	for _, v := range k.verifiers {
-		if v.VerifySignature(bytes.NewReader(s.signature), bytes.NewReader(s.payload)) == nil {
+		if v.VerifySignature(bytes.NewReader(s.signature), bytes.NewReader(of)) == nil {
 			return true
 		}
 	}
@@ -116,6 +120,15 @@ type Result struct {
 // signed is a payload with a signature.
 type signed struct {
 	payload, signature []byte
+	enveloped          []byte // what the signature is of, when that is not the payload itself
+}
+
+// says checks that the payload speaks of the image of a digest.
+func (s *signed) says(digest string) error {
+	if s.enveloped != nil {
+		return Statement(s.payload, digest)
+	}
+	return Payload(s.payload, digest)
 }
 
 // Verify looks for signatures of the image of a digest and says of each key whether it made one. An index counts as signed when
@@ -180,7 +193,7 @@ func verify(ctx context.Context, src Source, digest string, keys []*Key) ([]Resu
 				continue
 			}
 			// Only now is the payload worth reading.
-			if err := Payload(found[j].payload, digest); err != nil {
+			if err := found[j].says(digest); err != nil {
 				out[i].Reason = err.Error()
 				continue
 			}
@@ -265,6 +278,11 @@ func gather(ctx context.Context, src Source, digest string) (out []signed, odd s
 // the tag that stands in for it.
 func referrers(ctx context.Context, src Source, digest, tag string) ([]string, error) {
 	list, err := src.Referrers(ctx, digest, artifactType)
+	if err == nil {
+		var bundles []v1.Descriptor
+		bundles, err = src.Referrers(ctx, digest, bundleType)
+		list = append(list, bundles...)
+	}
 	if registry.Missing(err) {
 		var data []byte
 		if data, _, err = src.Manifest(ctx, tag); err == nil {
@@ -281,7 +299,7 @@ func referrers(ctx context.Context, src Source, digest, tag string) ([]string, e
 	}
 	var out []string
 	for _, d := range list {
-		if d.ArtifactType == artifactType && len(out) < maxManifests {
+		if (d.ArtifactType == artifactType || isBundle(d.ArtifactType)) && len(out) < maxManifests {
 			out = append(out, d.Digest.String())
 		}
 	}
@@ -299,6 +317,16 @@ func signatures(ctx context.Context, src Source, data []byte, most int) (out []s
 	}
 	for i := range m.Layers {
 		l := &m.Layers[i]
+		if isBundle(string(l.MediaType)) {
+			more, why, err := fromBundle(ctx, src, l, most-len(out))
+			if err != nil {
+				return nil, "", err
+			}
+			if out = append(out, more...); why != "" {
+				odd = why
+			}
+			continue
+		}
 		text := l.Annotations[annotation]
 		switch {
 		case string(l.MediaType) != payloadType || text == "":
@@ -323,7 +351,7 @@ func signatures(ctx context.Context, src Source, data []byte, most int) (out []s
 			odd = "what should be its signature cannot be read"
 			continue
 		}
-		out = append(out, signed{payload, raw})
+		out = append(out, signed{payload: payload, signature: raw})
 	}
 	return out, odd, nil
 }

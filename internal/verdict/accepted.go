@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,11 @@ type Place struct {
 type Accepted struct {
 	set    *exception.Set
 	prints map[string]bool // fingerprints that exceptions name
+	placed *exception.Set  // those that name who runs the image, as if they did not
 }
+
+// Limits of the exceptions that one finding names: more only let less pass.
+const maxExcuses = 20
 
 // Accept makes exceptions ready.
 func Accept(list []exception.Exception) (*Accepted, error) {
@@ -39,11 +44,21 @@ func Accept(list []exception.Exception) (*Accepted, error) {
 			a.prints[p] = true
 		}
 	}
-	return a, nil
+	var placed []exception.Exception
+	for i := range list {
+		if e := &list[i]; e.ID != 0 && e.Fingerprint == "" && e.Placed() {
+			placed = append(placed, e.Anywhere())
+		}
+	}
+	if len(placed) > 0 {
+		a.placed, err = exception.New(placed)
+	}
+	return a, err
 }
 
 // Without returns the facts without what the exceptions accept at a place, and the first moment at which one of these ends. Facts
-// are not changed. Exceptions that name namespaces or workloads accept nothing here: facts are of an image, whoever runs it.
+// are not changed. Exceptions that name namespaces or workloads accept nothing here, since facts are of an image, whoever runs it: they
+// are listed as excuses.
 func (a *Accepted) Without(f *Facts, at Place, now time.Time) (out *Facts, ends time.Time) {
 	if a == nil || f == nil {
 		return f, time.Time{}
@@ -62,6 +77,24 @@ func (a *Accepted) Without(f *Facts, at Place, now time.Time) (out *Facts, ends 
 		}
 		return false
 	}
+	excused := false
+	excuses := func() []int64 {
+		var out []int64
+		for _, name := range names {
+			if a.placed == nil {
+				break
+			}
+			x.Resource.Image = name
+			for _, e := range a.placed.MatchAll(&x, at.Target, now, maxExcuses) {
+				if !slices.Contains(out, e.ID) && len(out) < maxExcuses {
+					out = append(out, e.ID)
+				}
+			}
+		}
+		slices.Sort(out)
+		excused = excused || len(out) > 0
+		return out
+	}
 	var vulnerabilities []Vulnerability
 	for i := range f.Vulnerabilities {
 		v := &f.Vulnerabilities[i]
@@ -76,6 +109,7 @@ func (a *Accepted) Without(f *Facts, at Place, now time.Time) (out *Facts, ends 
 		})
 		if !accepted() {
 			vulnerabilities = append(vulnerabilities, *v)
+			vulnerabilities[len(vulnerabilities)-1].Excuses = excuses()
 		}
 	}
 	var hits []Hit
@@ -91,9 +125,10 @@ func (a *Accepted) Without(f *Facts, at Place, now time.Time) (out *Facts, ends 
 		})
 		if !accepted() {
 			hits = append(hits, *h)
+			hits[len(hits)-1].Excuses = excuses()
 		}
 	}
-	if len(vulnerabilities) == len(f.Vulnerabilities) && len(hits) == len(f.Hits) {
+	if !excused && len(vulnerabilities) == len(f.Vulnerabilities) && len(hits) == len(f.Hits) {
 		return f, ends
 	}
 	less := *f

@@ -185,6 +185,10 @@ func (s *Service) judge(ctx, wait context.Context, l *lens, c *clusterRow, list 
 	if err != nil {
 		return err
 	}
+	bodies, err := s.bodies(ctx, there)
+	if err != nil {
+		return err
+	}
 	var group sync.WaitGroup
 	limit := make(chan struct{}, 8)
 	errs := make([]error, len(open))
@@ -192,7 +196,7 @@ func (s *Service) judge(ctx, wait context.Context, l *lens, c *clusterRow, list 
 		limit <- struct{}{}
 		group.Go(func() {
 			defer func() { <-limit }()
-			errs[i] = s.judgeOne(ctx, wait, l, a, there, readings)
+			errs[i] = s.judgeOne(ctx, wait, l, a, looked{there, bodies, readings})
 		})
 	}
 	group.Wait()
@@ -229,12 +233,19 @@ func pause(least time.Duration, tries int, most time.Duration) time.Duration {
 	return min(least<<min(tries, 16), most)
 }
 
-func (s *Service) judgeOne(ctx, wait context.Context, l *lens, a *asked, there map[string]known, readings map[string]task.Reading) error {
+// looked is what was looked up for many images at once.
+type looked struct {
+	there    map[string]known // by digest
+	bodies   map[string][]byte
+	readings map[string]task.Reading
+}
+
+func (s *Service) judgeOne(ctx, wait context.Context, l *lens, a *asked, up looked) error {
 	now := s.o.Now()
 	v := policy.ImageVerdict{Reference: a.ref.String(), Digest: a.digest, Resolved: store.At(a.resolved).Time}
 	img := &Image{Reference: a.ref, Digest: a.digest}
 	a.due, a.manifest = time.Time{}, ""
-	k := there[a.digest]
+	k := up.there[a.digest]
 	switch {
 	case a.digest == "":
 		v.State, v.Reason = policy.Unknown, reason(a.problem)
@@ -244,9 +255,9 @@ func (s *Service) judgeOne(ctx, wait context.Context, l *lens, a *asked, there m
 		a.due = now.Add(pause(5*time.Second, a.tries, time.Hour))
 		a.tries++
 	case k.Digest == "":
-		s.unknown(l, a, &v, readings[a.digest], now)
+		s.unknown(l, a, &v, up.readings[a.digest], now)
 	default:
-		f, old, err := s.facts(wait, k)
+		f, old, err := s.facts(wait, k, up.bodies[k.Digest])
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()

@@ -39,6 +39,7 @@ type Vulnerability struct {
 	EPSS      float64
 	KEV       bool
 	Published time.Time // day; zero when nobody says
+	Excuses   []int64   // exceptions that accept it where they hold; not kept
 }
 
 // Hit is what a rule found in the image: something malicious, a secret, or an unsafe setting.
@@ -52,6 +53,7 @@ type Hit struct {
 	Line     int
 	Found    string // what was found, shortly and without secrets
 	Item     string // as of vulnerabilities
+	Excuses  []int64
 }
 
 // Limits of what is kept of one image.

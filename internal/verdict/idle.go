@@ -105,6 +105,6 @@ func (s *Service) Facts(ctx context.Context, digest string) (*Facts, error) {
 	if !ok {
 		return nil, store.ErrNotFound
 	}
-	f, _, err := s.facts(ctx, k)
+	f, _, err := s.facts(ctx, k, nil)
 	return f, err
 }

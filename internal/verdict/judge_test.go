@@ -97,10 +97,11 @@ func TestJudge(t *testing.T) {
 					t.Errorf("item %d is %q, want %q", k, f.Items[k], begin)
 				}
 			}
-			if !strings.Contains(f.Message.EN, c.en) || !strings.Contains(f.Message.ZH, c.zh) || !strings.Contains(f.Fix.EN, c.fix) || f.Fix.EN == "" || f.Fix.ZH == "" {
-				t.Errorf("%q %q %q", f.Message.EN, f.Message.ZH, f.Fix.EN)
+			says := f.Text()
+			if !strings.Contains(says.EN, c.en) || !strings.Contains(says.ZH, c.zh) || !strings.Contains(f.Fix.EN, c.fix) || f.Fix.EN == "" || f.Fix.ZH == "" {
+				t.Errorf("%q %q %q", says.EN, says.ZH, f.Fix.EN)
 			}
-			for _, s := range []string{f.Message.EN, f.Message.ZH, f.Fix.EN, f.Fix.ZH} {
+			for _, s := range []string{says.EN, says.ZH, f.Fix.EN, f.Fix.ZH} {
 				if strings.ContainsAny(s, "\n\r") || len(s) > 400 {
 					t.Errorf("%d bytes: %q", len(s), s)
 				}
@@ -207,7 +208,7 @@ func TestHostileTexts(t *testing.T) {
 		t.Fatalf("%+v", j)
 	}
 	for _, x := range j.Failed {
-		for _, s := range append(x.Items, x.Message.EN, x.Message.ZH, x.Fix.EN, x.Fix.ZH) {
+		for _, s := range append(x.Items, x.Says("en"), x.Says("zh"), x.Fix.EN, x.Fix.ZH) {
 			if strings.ContainsAny(s, "\n\r\x1b\x00\u202e\u2028") || len(s) > 500 {
 				t.Errorf("%d bytes: %q", len(s), s)
 			}

@@ -231,6 +231,15 @@ func (s *Service) round(ctx context.Context, target int64, ends time.Time) (more
 	}
 }
 
+// manyFacts is how many images are matched anew and then written together.
+const manyFacts = 100
+
+// staleFacts are facts of an image by another database or other rules.
+type staleFacts struct {
+	Digest string
+	Asked  bool
+}
+
 // keepFacts matches images anew that clusters asked about, when the advisory database or the rules are others. Verdicts before stay
 // until then.
 func (s *Service) keepFacts(ctx context.Context, ends time.Time) (more bool, err error) {
@@ -238,70 +247,84 @@ func (s *Service) keepFacts(ctx context.Context, ends time.Time) (more bool, err
 	if err != nil {
 		return false, err
 	}
-	const few = 20
 	for time.Now().Before(ends) {
-		var rows []struct {
-			Digest string
-			Asked  bool
-		}
-		err := s.db.R.NewRaw(`SELECT f.digest, EXISTS (SELECT 1 FROM verdicts v WHERE v.manifest = f.digest) AS asked FROM verdict_facts f
-			WHERE f.stamp < ? OR f.stamp > ? LIMIT ?`, stamp, stamp, few).Scan(ctx, &rows)
+		var rows []staleFacts
+		err := s.db.R.NewRaw(`SELECT f.digest, EXISTS (SELECT 1 FROM verdicts v WHERE v.manifest = f.digest AND v.manifest <> '') AS asked FROM verdict_facts f
+			WHERE f.stamp < ? OR f.stamp > ? LIMIT ?`, stamp, stamp, manyFacts).Scan(ctx, &rows)
 		if err != nil || len(rows) == 0 {
 			return false, err
 		}
-		var group sync.WaitGroup
-		errs := make([]error, len(rows))
-		limit := make(chan struct{}, cap(s.match))
-		for i, r := range rows {
-			limit <- struct{}{}
-			group.Go(func() {
-				defer func() { <-limit }()
-				errs[i] = s.rematch(ctx, r.Digest, r.Asked, stamp)
-			})
-		}
-		group.Wait()
-		if err := errors.Join(errs...); err != nil {
+		if err := s.rematch(ctx, rows, stamp, ends); err != nil {
 			return false, err
 		}
-		if len(rows) < few {
+		if len(rows) < manyFacts {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// rematch makes the facts of one image anew; those that nobody asks about are dropped until somebody does.
-func (s *Service) rematch(ctx context.Context, digest string, asked bool, stamp string) error {
-	drop := !asked
-	if asked {
-		f, changed, err := s.gather(ctx, digest)
-		switch {
-		case gone(err):
-			drop = true
-		case err != nil: // one that cannot be matched keeps what is known, and the others do not wait for it
-			s.log.Warn("an image cannot be matched anew", "digest", digest, "error", err)
-			return s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-				_, err := tx.NewRaw("UPDATE verdict_facts SET stamp = ? WHERE digest = ?", stamp, digest).Exec(ctx)
-				return err
-			})
-		case changed:
-			var rows []row
-			if err := s.db.R.NewSelect().Model(&rows).Where("manifest = ?", f.Digest).Order("id").Limit(int64(10 * s.scale.page)).Scan(ctx); err != nil {
-				return err
-			}
-			for i := range rows {
-				rows[i].DueAt = store.At(s.o.Now()) // so that it is not taken as it is
-			}
-			return s.again(ctx, rows, true)
+// rematch makes facts of images anew, and the verdicts that stand on them; those that nobody asks about are dropped until somebody
+// does. What is not begun at ends is left for the next time.
+func (s *Service) rematch(ctx context.Context, list []staleFacts, stamp string, ends time.Time) error {
+	found, errs := make([]*matched, len(list)), make([]error, len(list))
+	var group sync.WaitGroup
+	limit := make(chan struct{}, cap(s.match))
+	for i, r := range list {
+		if i > 0 && !time.Now().Before(ends) {
+			break
+		}
+		if !r.Asked {
+			errs[i] = store.ErrNotFound
+			continue
+		}
+		limit <- struct{}{}
+		group.Go(func() {
+			defer func() { <-limit }()
+			found[i], errs[i] = s.find(ctx, r.Digest)
+		})
+	}
+	group.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var dropped, same []string
+	for i, err := range errs {
+		if gone(err) {
+			dropped = append(dropped, list[i].Digest)
+		} else if err != nil { // one that cannot be matched keeps what is known, and the others do not wait for it
+			s.log.Warn("an image cannot be matched anew", "digest", list[i].Digest, "error", err)
+			same = append(same, list[i].Digest)
 		}
 	}
-	if !drop {
-		return nil
-	}
-	return s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewRaw("DELETE FROM verdict_facts WHERE digest = ?", digest).Exec(ctx)
+	found = slices.DeleteFunc(found, func(m *matched) bool { return m == nil })
+	var changed []string
+	err := s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) (err error) {
+		if changed, err = keepFound(ctx, tx, found); err == nil && len(changed) > 0 { // should this process end now, they are still due
+			_, err = tx.NewRaw("UPDATE verdicts SET due_at = ? WHERE manifest IN (?) AND manifest <> ''", store.At(s.o.Now()), in(changed)).Exec(ctx)
+		}
+		if err == nil && len(dropped) > 0 {
+			_, err = tx.NewRaw("DELETE FROM verdict_facts WHERE digest IN (?)", in(dropped)).Exec(ctx)
+		}
+		if err == nil && len(same) > 0 {
+			_, err = tx.NewRaw("UPDATE verdict_facts SET stamp = ? WHERE digest IN (?)", stamp, in(same)).Exec(ctx)
+		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	for _, m := range found {
+		s.cacheFacts(m.known(), m.facts)
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	var rows []row
+	if err := s.db.R.NewSelect().Model(&rows).Where("manifest IN (?) AND manifest <> ''", in(changed)).Order("id").Limit(int64(10 * s.scale.page)).Scan(ctx); err != nil {
+		return err
+	}
+	return s.again(ctx, rows, true)
 }
 
 // keepTurned tells of verdicts that became worse, until it was heard.

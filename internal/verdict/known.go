@@ -1,9 +1,12 @@
 package verdict
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -59,39 +62,82 @@ func (s *Service) lookUp(ctx context.Context, digests []string) (map[string]know
 	return out, nil
 }
 
-// facts are those of an image that was read: kept ones, or made now. old says that they are of an inventory before the present one,
+// fits reports whether the facts that are kept are of the inventory that is there.
+func (k *known) fits() bool { return k.Stamp != "" && k.FactsRead.Equal(k.ReadAt.Time) }
+
+// maxBodies bounds what bodies reads ahead, in bytes.
+const maxBodies = 32 << 20
+
+// bodies reads the packed facts of images that are kept and not at hand, by digest, so that judging many does not ask for each.
+func (s *Service) bodies(ctx context.Context, there map[string]known) (map[string][]byte, error) {
+	stamps := map[string]string{}
+	s.mu.Lock()
+	for _, k := range there {
+		if c := s.cache[k.Digest]; k.fits() && (c == nil || c.stamp != k.Stamp || !c.read.Equal(k.FactsRead.Time)) {
+			stamps[k.Digest] = k.Stamp
+		}
+	}
+	s.mu.Unlock()
+	out, size := make(map[string][]byte, len(stamps)), 0
+	if len(stamps) < 2 {
+		return out, nil
+	}
+	for part := range slices.Chunk(slices.Collect(maps.Keys(stamps)), 100) {
+		rows, err := s.db.R.QueryContext(ctx, "SELECT digest, stamp, body FROM verdict_facts WHERE digest IN (?)", in(part))
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() && size < maxBodies {
+			var digest, stamp string
+			var body []byte
+			if err := rows.Scan(&digest, &stamp, &body); err != nil {
+				return nil, errors.Join(err, rows.Close())
+			}
+			if stamp == stamps[digest] {
+				out[digest] = body
+				size += len(body)
+			}
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil || size >= maxBodies {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// facts are those of an image that was read: kept ones, or made now; body is what bodies has of it. old says that they are of an inventory before the present one,
 // since making them takes longer than ctx; without such it is errSlow. They are made all the same.
-func (s *Service) facts(ctx context.Context, k known) (f *Facts, old bool, err error) {
-	fits := k.FactsRead.Equal(k.ReadAt.Time)
-	if k.Stamp != "" && fits {
-		f, err := s.kept(context.WithoutCancel(ctx), k)
+func (s *Service) facts(ctx context.Context, k known, body []byte) (f *Facts, old bool, err error) {
+	if k.fits() {
+		f, err := s.kept(context.WithoutCancel(ctx), k, body)
 		if f != nil || err != nil {
 			return f, false, err
 		}
 	}
 	if f, err = s.made(ctx, k); err == errSlow && k.Stamp != "" { //nolint:errorlint // our own
-		if f, err := s.kept(context.WithoutCancel(ctx), k); f != nil || err != nil {
+		if f, err := s.kept(context.WithoutCancel(ctx), k, nil); f != nil || err != nil {
 			return f, true, err
 		}
 	}
 	return f, false, err
 }
 
-// kept reads kept facts; nil when they cannot be read.
-func (s *Service) kept(ctx context.Context, k known) (*Facts, error) {
+// kept reads kept facts, from body when that is there; nil when they cannot be read.
+func (s *Service) kept(ctx context.Context, k known, body []byte) (*Facts, error) {
 	s.mu.Lock()
 	c := s.cache[k.Digest]
 	s.mu.Unlock()
 	if c != nil && c.stamp == k.Stamp && c.read.Equal(k.FactsRead.Time) {
 		return c.facts, nil
 	}
-	var body []byte
-	err := store.NotFound(s.db.R.NewRaw("SELECT body FROM verdict_facts WHERE digest = ?", k.Digest).Scan(ctx, &body))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
+	if body == nil {
+		err := store.NotFound(s.db.R.NewRaw("SELECT body FROM verdict_facts WHERE digest = ?", k.Digest).Scan(ctx, &body))
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	f, err := unpack(body)
 	if err != nil {
@@ -164,36 +210,81 @@ func (s *Service) make(ctx context.Context, digest string, m *making) {
 	defer func() { <-s.match }()
 	ctx, cancel := context.WithTimeout(ctx, maxMatching)
 	defer cancel()
-	m.facts, _, m.err = s.gather(ctx, digest)
+	m.facts, m.err = s.gather(ctx, digest)
 }
 
-// gather makes facts of a kept inventory and keeps them. changed says whether they say anything new.
-func (s *Service) gather(ctx context.Context, digest string) (f *Facts, changed bool, err error) {
-	f = &Facts{Matched: store.At(s.o.Now()).Time}
+// matched are facts as they were made, on their way into the database.
+type matched struct {
+	facts *Facts
+	stamp string
+	read  store.Time
+	body  []byte // packed
+}
+
+func (m *matched) known() known {
+	return known{Digest: m.facts.Digest, Stamp: m.stamp, FactsRead: m.read}
+}
+
+// find makes facts of a kept inventory.
+func (s *Service) find(ctx context.Context, digest string) (*matched, error) {
+	f := &Facts{Matched: store.At(s.o.Now()).Time}
 	looked, err := s.o.Tasks.Findings(ctx, digest, func(x *finding.Finding, item, published string) { f.Gather(x, item, published) })
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	f.Digest, f.Index, f.Reference, f.Scanned, f.NoAdvisories = looked.Digest, looked.Index, clip(looked.Reference, 1000), store.At(looked.Read).Time, clip(looked.NoDatabase, maxText)
 	for _, g := range looked.Gaps[:min(len(looked.Gaps), maxGaps)] {
 		f.Gaps = append(f.Gaps, clip(g.What+": "+g.Reason, maxText))
 	}
-	body := f.pack()
-	var before []byte
-	err = s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		before = nil
-		err := store.NotFound(tx.NewRaw("SELECT body FROM verdict_facts WHERE digest = ?", f.Digest).Scan(ctx, &before))
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
+	return &matched{facts: f, stamp: looked.Stamp, read: store.At(looked.Read), body: f.pack()}, nil
+}
+
+// keepFound keeps facts, and returns the digests of those that say anything new.
+func keepFound(ctx context.Context, tx bun.Tx, list []*matched) (changed []string, err error) {
+	for part := range slices.Chunk(list, 100) {
+		digests := make([]string, len(part))
+		for i, m := range part {
+			digests[i] = m.facts.Digest
 		}
-		_, err = tx.NewRaw(`INSERT INTO verdict_facts (digest, stamp, read_at, matched_at, body) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (digest) DO UPDATE SET stamp = EXCLUDED.stamp, read_at = EXCLUDED.read_at, matched_at = EXCLUDED.matched_at, body = EXCLUDED.body`,
-			f.Digest, looked.Stamp, store.At(looked.Read), store.At(f.Matched), body).Exec(ctx)
+		var before []struct {
+			Digest string
+			Body   []byte
+		}
+		if err := tx.NewRaw("SELECT digest, body FROM verdict_facts WHERE digest IN (?)", in(digests)).Scan(ctx, &before); err != nil {
+			return nil, err
+		}
+		kept := make(map[string][]byte, len(before))
+		for _, b := range before {
+			kept[b.Digest] = b.Body
+		}
+		for _, m := range part {
+			if !bytes.Equal(kept[m.facts.Digest], m.body) {
+				changed = append(changed, m.facts.Digest)
+			}
+			_, err := tx.NewRaw(`INSERT INTO verdict_facts (digest, stamp, read_at, matched_at, body) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (digest) DO UPDATE SET stamp = EXCLUDED.stamp, read_at = EXCLUDED.read_at, matched_at = EXCLUDED.matched_at, body = EXCLUDED.body`,
+				m.facts.Digest, m.stamp, m.read, store.At(m.facts.Matched), m.body).Exec(ctx)
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return changed, nil
+}
+
+// gather makes facts of a kept inventory and keeps them.
+func (s *Service) gather(ctx context.Context, digest string) (*Facts, error) {
+	m, err := s.find(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := keepFound(ctx, tx, []*matched{m})
 		return err
 	})
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	s.cacheFacts(known{Digest: f.Digest, Stamp: looked.Stamp, FactsRead: store.At(looked.Read)}, f)
-	return f, string(before) != string(body), nil
+	s.cacheFacts(m.known(), m.facts)
+	return m.facts, nil
 }

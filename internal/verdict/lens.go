@@ -37,11 +37,12 @@ func newLens(b *policy.Bundle) (*lens, error) {
 		Images, Excluded []string
 	}
 	sum := struct {
+		Form       int // of verdicts: those of another are made anew
 		Cluster    string
 		Target     int64
 		Parts      []part
 		Exceptions []exception.Exception
-	}{Cluster: b.Cluster, Target: b.Target, Exceptions: b.Exceptions}
+	}{Form: 2, Cluster: b.Cluster, Target: b.Target, Exceptions: b.Exceptions}
 	for i := range b.Policies {
 		p := &b.Policies[i]
 		if p.Disabled || len(p.Checks) == 0 {

@@ -91,7 +91,7 @@ func (p *preview) judge(ctx context.Context, ref policy.Reference) (*policy.Imag
 		}
 		if k, ok := there[v.Digest]; ok {
 			wait, cancel := context.WithDeadline(ctx, p.until)
-			f, _, err := s.facts(wait, k)
+			f, _, err := s.facts(wait, k, nil)
 			cancel()
 			switch {
 			case ctx.Err() != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -124,8 +125,9 @@ type asked struct {
 	manifest string
 	due      time.Time
 	tries    int
-	facts    bool // what is new comes of the image, not of the policies
-	ready    bool // the verdict that is kept holds
+	facts    bool                 // what is new comes of the image, not of the policies
+	before   *policy.ImageVerdict // of row, when it was decoded
+	ready    bool                 // the verdict that is kept holds
 }
 
 // save keeps verdicts, and tells who listens of those that changed.
@@ -178,19 +180,32 @@ func (s *Service) save(ctx context.Context, l *lens, c *clusterRow, list []*aske
 	return err
 }
 
-// differs reports whether a verdict says anything else than the one that is kept.
-func differs(a *asked) bool {
-	before, err := a.row.verdict()
-	if err != nil {
-		return true
+// was is the verdict that is kept.
+func (a *asked) was() (*policy.ImageVerdict, error) {
+	if a.before == nil {
+		v, err := a.row.verdict()
+		if err != nil {
+			return nil, err
+		}
+		a.before = &v
 	}
-	return ledger.JSON(said(before)) != ledger.JSON(said(a.verdict))
+	return a.before, nil
 }
 
-// said is a verdict without the times that change nothing.
-func said(v policy.ImageVerdict) policy.ImageVerdict {
-	v.Serial, v.Matched, v.Resolved = 0, time.Time{}, time.Time{}
-	return v
+// differs reports whether a verdict says anything else than the one that is kept.
+func differs(a *asked) bool {
+	before, err := a.was()
+	return err != nil || !same(before, &a.verdict)
+}
+
+// same reports whether two verdicts say the same, whenever that was found out. What is equal here is so in JSON, too; an empty list and
+// none are equal only there.
+func same(before, after *policy.ImageVerdict) bool {
+	a, b := *before, *after
+	for _, v := range []*policy.ImageVerdict{&a, &b} {
+		v.Serial, v.Matched, v.Resolved = 0, time.Time{}, time.Time{}
+	}
+	return reflect.DeepEqual(a, b) || ledger.JSON(a) == ledger.JSON(b)
 }
 
 // moved reports whether something beside the verdict is new.
@@ -215,11 +230,11 @@ func (a *asked) write(l *lens, c *clusterRow, now time.Time) row {
 
 // turnedWorse reports whether an image that was let in would not have been by what is known now.
 func turnedWorse(l *lens, a *asked, now time.Time) bool {
-	before, err := a.row.verdict()
+	before, err := a.was()
 	if err != nil || a.verdict.State != policy.Known || before.Digest != a.verdict.Digest {
 		return false
 	}
-	was, is := Action(l.bundle, &before, now), Action(l.bundle, &a.verdict, now)
+	was, is := Action(l.bundle, before, now), Action(l.bundle, &a.verdict, now)
 	if before.State != policy.Known && was != policy.Block { // let in for want of an answer
 		was = policy.Off
 	}

@@ -11,10 +11,10 @@ import (
 	"stockade.dev/stockade/internal/policy"
 )
 
-// Limits of what a failure tells. A refusal is one line of about 300 characters with the policy's name and the link.
+// Limits of what a failure tells.
 const (
 	maxItems = 5   // of Failure.Items
-	maxLine  = 160 // bytes of what was found in a message
+	maxLine  = 160 // bytes of a list in a text
 )
 
 var severityZH = map[finding.Severity]string{finding.Critical: "严重", finding.High: "高危", finding.Medium: "中危", finding.Low: "低危", finding.Info: "提示"}
@@ -54,21 +54,39 @@ const (
 
 func vulnerable(c *policy.ImageCheck, found []*Vulnerability) *policy.Failure {
 	f := &policy.Failure{Count: len(found), Worst: string(found[0].Severity)}
-	var en, zh []string
 	for _, v := range found[:min(len(found), maxItems)] {
-		what := clip(v.ID+" "+v.Package+" "+v.Version, 100)
-		tailEN, tailZH := "", ""
+		item := clip(v.ID+" "+v.Package+" "+v.Version, 100)
 		if v.Fixed != "" {
-			tailEN, tailZH = " (fixed in "+clip(v.Fixed, 60)+")", "（修复版本 "+clip(v.Fixed, 60)+"）"
+			item += " (fixed in " + clip(v.Fixed, 60) + ")"
 		}
-		en, zh = append(en, what+tailEN), append(zh, what+tailZH)
+		f.Items = append(f.Items, item)
 	}
-	f.Items = en
 	whatEN, whatZH := conditions(c)
-	f.Message = finding.Text{EN: plural(len(found), "vulnerability", "vulnerabilities") + whatEN + ": " + some(en, len(found), ", ", moreEN),
-		ZH: fmt.Sprintf("%d 个%s漏洞：%s", len(found), whatZH, some(zh, len(found), "、", moreZH))}
+	f.Message = finding.Text{EN: plural(len(found), "vulnerability", "vulnerabilities") + whatEN, ZH: fmt.Sprintf("%d 个%s漏洞", len(found), whatZH)}
 	f.Fix = upgrades(found)
+	f.Pardons = pardons(len(found), func(i int) []int64 { return found[i].Excuses })
 	return f
+}
+
+// maxPardons bounds the sets of exceptions of a failure.
+const maxPardons = 50
+
+// pardons are the sets of exceptions that must hold together for all of n findings to be accepted; none when one of these has no
+// exception at all.
+func pardons(n int, of func(int) []int64) (out [][]int64) {
+	for i := range n {
+		set := of(i)
+		if len(set) == 0 {
+			return nil
+		}
+		if !slices.ContainsFunc(out, func(o []int64) bool { return slices.Equal(o, set) }) {
+			if len(out) == maxPardons {
+				return nil
+			}
+			out = append(out, set)
+		}
+	}
+	return out
 }
 
 // conditions says in words what a check looks for.
@@ -158,7 +176,6 @@ func hits(c *policy.ImageCheck, found []*Hit) *policy.Failure {
 	}
 	w := kindsOfHits[c.Check]
 	f := &policy.Failure{Count: len(found), Worst: string(found[0].Severity), Fix: w.fix}
-	var zh []string
 	for _, h := range found[:min(len(found), maxItems)] {
 		where := clip(h.File, 80)
 		if where != "" && h.Line > 0 {
@@ -171,10 +188,10 @@ func hits(c *policy.ImageCheck, found []*Hit) *policy.Failure {
 		if where != "" {
 			en, cn = en+": "+where, cn+"："+where
 		}
-		f.Items, zh = append(f.Items, en), append(zh, cn)
+		f.Items, f.ItemsZH = append(f.Items, en), append(f.ItemsZH, cn)
 	}
-	f.Message = finding.Text{EN: plural(len(found), w.one, w.many) + ": " + some(f.Items, len(found), ", ", moreEN),
-		ZH: fmt.Sprintf("%d %s：%s", len(found), w.zh, some(zh, len(found), "、", moreZH))}
+	f.Pardons = pardons(len(found), func(i int) []int64 { return found[i].Excuses })
+	f.Message = finding.Text{EN: plural(len(found), w.one, w.many), ZH: fmt.Sprintf("%d %s", len(found), w.zh)}
 	return f
 }
 

@@ -64,6 +64,8 @@ type failure struct {
 	count  int32
 	says   unique.Handle[says]
 	items  []word
+	zh     []word // the same in Chinese, of those that have it
+	pardon *[][]int64
 }
 
 // says is the part of a failure that is alike for many images.
@@ -84,9 +86,16 @@ func (r *record) size() int64 {
 	n := int64(128)
 	for i := range r.failed {
 		f := &r.failed[i]
-		n += 64 + 8*int64(len(f.items))
-		for _, w := range f.items {
-			n += int64(len(w.Value())) / 3
+		n += 96 + 8*int64(len(f.items)+len(f.zh))
+		if f.pardon != nil {
+			for _, set := range *f.pardon {
+				n += 24 + 8*int64(len(set))
+			}
+		}
+		for _, list := range [][]word{f.items, f.zh} {
+			for _, w := range list {
+				n += int64(len(w.Value())) / 3
+			}
 		}
 		n += int64(len(f.says.Value().message.EN)) / 3
 	}
@@ -108,6 +117,53 @@ func clip(s string, most int) string {
 }
 
 func share(s string) word { return unique.Make(clip(s, mostText)) }
+
+// mostPardons bounds the exceptions that a failure names; one that names more is not let pass by any.
+const mostPardons = 400
+
+func pardons(sets [][]int64) *[][]int64 {
+	n := 0
+	for _, s := range sets {
+		n += len(s)
+	}
+	if n == 0 || n > mostPardons || len(sets) > mostPardons {
+		return nil
+	}
+	out := make([][]int64, len(sets))
+	for i, s := range sets {
+		out[i] = slices.Clone(s)
+	}
+	return &out
+}
+
+func samePardons(a, b *[][]int64) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return slices.EqualFunc(*a, *b, slices.Equal)
+}
+
+func shareAll(list []string) []word {
+	if list = list[:min(len(list), mostItems)]; len(list) == 0 {
+		return nil
+	}
+	out := make([]word, len(list))
+	for i, s := range list {
+		out[i] = share(s)
+	}
+	return out
+}
+
+func values(list []word) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = w.Value()
+	}
+	return out
+}
 
 func seconds(t time.Time) uint32 {
 	if n := t.Unix(); n > 0 && n <= math.MaxUint32 {
@@ -153,12 +209,7 @@ func pack(v *policy.ImageVerdict, from Origin) *record {
 		s.clip()
 		to := &r.failed[i]
 		*to = failure{policy: f.Policy, check: int32(f.Check), count: int32(f.Count), says: unique.Make(s)} //nolint:gosec // places in a list of 100, and counts
-		if items := f.Items[:min(len(f.Items), mostItems)]; len(items) > 0 {
-			to.items = make([]word, len(items))
-			for j, s := range items {
-				to.items[j] = share(s)
-			}
-		}
+		to.items, to.zh, to.pardon = shareAll(f.Items), shareAll(f.ItemsZH), pardons(f.Pardons)
 	}
 	return r
 }
@@ -212,11 +263,9 @@ func (r *record) verdict(name string) policy.ImageVerdict {
 		f := &r.failed[i]
 		s := f.says.Value()
 		v.Failed[i] = policy.Failure{Policy: f.policy, Check: int(f.check), Kind: s.kind, Count: int(f.count), Worst: s.worst, Message: s.message, Fix: s.fix}
-		if len(f.items) > 0 {
-			v.Failed[i].Items = make([]string, len(f.items))
-			for j, w := range f.items {
-				v.Failed[i].Items[j] = w.Value()
-			}
+		v.Failed[i].Items, v.Failed[i].ItemsZH = values(f.items), values(f.zh)
+		if f.pardon != nil {
+			v.Failed[i].Pardons = *f.pardon
 		}
 	}
 	return v
@@ -226,7 +275,7 @@ func (r *record) verdict(name string) policy.ImageVerdict {
 func (r *record) same(o *record) bool {
 	return r.digest == o.digest && r.scanned == o.scanned && r.matched == o.matched && r.serial == o.serial && r.epoch == o.epoch && r.state == o.state &&
 		slices.EqualFunc(r.failed, o.failed, func(a, b failure) bool {
-			return a.policy == b.policy && a.check == b.check && a.count == b.count && a.says == b.says && slices.Equal(a.items, b.items)
+			return a.policy == b.policy && a.check == b.check && a.count == b.count && a.says == b.says && slices.Equal(a.items, b.items) && slices.Equal(a.zh, b.zh) && samePardons(a.pardon, b.pardon)
 		}) && r.more.same(o.more)
 }
 

@@ -36,21 +36,26 @@ export function Effect({ effect: e }: { effect: Schemas['Effect'] }) {
         </>
       }
       description={
-        e.findings === 0 ? (
-          t('acceptsNothing')
-        ) : (
-          <ul className={css.targets}>
-            {e.targets.slice(0, 8).map((x) => (
-              <li key={x.targetId}>
-                <Link to="/risks" search={{ target: x.targetId, view: 'findings' }}>
-                  {x.name}
-                </Link>{' '}
-                {number(x.findings)}
-              </li>
-            ))}
-            {e.targets.length > 8 && <li>{t('moreClusters', { count: e.targets.length - 8 })}</li>}
-          </ul>
-        )
+        <>
+          {(e.admission ?? []).map((note) => (
+            <p key={note}>{note}</p>
+          ))}
+          {e.findings === 0 ? (
+            t('acceptsNothing')
+          ) : (
+            <ul className={css.targets}>
+              {e.targets.slice(0, 8).map((x) => (
+                <li key={x.targetId}>
+                  <Link to="/risks" search={{ target: x.targetId, view: 'findings' }}>
+                    {x.name}
+                  </Link>{' '}
+                  {number(x.findings)}
+                </li>
+              ))}
+              {e.targets.length > 8 && <li>{t('moreClusters', { count: e.targets.length - 8 })}</li>}
+            </ul>
+          )}
+        </>
       }
     />
   )
