@@ -88,7 +88,7 @@ func newDoor(t *testing.T) *door {
 	engine := &admission.Engine{Library: library, Bundle: g.Bundle, Now: time.Now, Open: func(ctx context.Context, _ int64) (admission.Source, error) {
 		return cluster.OpenREST(ctx, cluster.Config{Name: "real"}, config)
 	}}
-	d.s = admission.New(admission.Options{DB: db, Clusters: g, Protection: g, Judger: engine, Settle: settle, Silence: 3 * time.Second})
+	d.s = admission.New(admission.Options{DB: db, Clusters: g, Protection: g, Judger: engine, Settle: settle, Silence: 3 * time.Second, Doubt: time.Second})
 	d.create("v1", "namespaces", "", m{"apiVersion": "v1", "kind": "Namespace", "metadata": m{"name": "shop"}})
 	d.create("v1", "namespaces", "", m{"apiVersion": "v1", "kind": "Namespace", "metadata": m{"name": "left-alone"}})
 	for _, ns := range []string{"shop", "left-alone"} {
@@ -314,6 +314,12 @@ func TestNotEnforced(t *testing.T) {
 	bad.SetGeneration(2)
 	d.record("blocked", "UPDATE", bad)
 	d.beat()
+	d.want(d.entries())
+	time.Sleep(time.Second) // by then the API server has certainly answered
+	if err := d.s.Doubts(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	d.want(d.entries(), "through not-enforced found") // before all is compared
 	d.want(d.compare(), "through not-enforced found")
 	if err := d.s.JudgeOpen(context.Background()); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 // build builds stockade with Gatekeeper's manifests in it, which make copies into the tree: where nobody ran it, the go command
 // is told that they are there.
 func build(dir string) error {
-	args := []string{"build", "-o", stockade}
+	var more []string
 	const plugin = "../../internal/protect/plugin/gatekeeper.yaml"
 	if _, err := os.Stat(plugin); err != nil {
 		at, err := filepath.Abs(plugin)
@@ -65,11 +65,9 @@ func build(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
 			return err
 		}
-		args = append(args, "-overlay", filepath.Join(dir, "overlay.json"))
+		more = []string{"-overlay", filepath.Join(dir, "overlay.json")}
 	}
-	cmd := exec.Command("go", append(args, "stockade.dev/stockade/cmd/stockade")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	return lab.Program(stockade, more...)
 }
 
 // The shop's images as pods name them. 1.0 is a program with a known vulnerability, 1.1 the same with the fix.
@@ -86,14 +84,19 @@ const (
 // shop is a cluster with images in its registry and a server beside it, in the node's network.
 type shop struct {
 	*lab.Node
-	t      *testing.T
+	t      testing.TB
 	server *output
+	args   []string // of the server's program
+	stop   func()   // kills it
 	http   *http.Client
 	token  string
 	pin    string
 	target string // id of the cluster
 	digest string // of the vulnerable image
 	policy string // id
+
+	expected []expected // what came in unchecked, by the faults so far
+	loaded   []string   // pods that came in under load
 }
 
 // output is what a running program writes.
@@ -115,7 +118,7 @@ func (o *output) String() string {
 }
 
 // possible is false, and the log says why, where only the light form of a cluster can be had.
-func possible(t *testing.T) bool {
+func possible(t testing.TB) bool {
 	t.Helper()
 	if err := lab.NodePossible(); err != nil {
 		t.Logf("no cluster with containers here, which these tests need: %v", err)
@@ -125,7 +128,7 @@ func possible(t *testing.T) bool {
 }
 
 // open starts a node and a server, with the cluster and the images known to it.
-func open(t *testing.T) *shop {
+func open(t testing.TB) *shop {
 	t.Helper()
 	s := &shop{Node: lab.NodeForTest(t, lab.NodeConfig{}), t: t}
 	s.LoadGatekeeperImage(t)
@@ -144,7 +147,7 @@ func open(t *testing.T) *shop {
 }
 
 // web is a program that waits, and links golang.org/x/text in a version.
-func web(t *testing.T, version string) string {
+func web(t testing.TB, version string) string {
 	t.Helper()
 	return images.GoProgram(t, "web", map[string]string{
 		"go.mod": "module example.com/web\n\ngo 1.24.0\n\nrequire golang.org/x/text " + version + "\n",
@@ -178,14 +181,12 @@ func (s *shop) serve() {
 		s.t.Fatalf("build the advisory database: %v\n%s", err, out)
 	}
 	s.server = &output{}
-	cmd := exec.Command(stockade, "server", "--listen", serverAddress, "--tls-name", lab.NodeAddress, "--public-url", "https://"+serverAddress, "--debug-listen", "",
+	s.args = []string{"server", "--listen", serverAddress, "--tls-name", lab.NodeAddress, "--public-url", "https://" + serverAddress, "--debug-listen", "",
 		"--data", s.t.TempDir(), "--db", db, "--allow-local-clusters", "--register-kubeconfig", s.Kubeconfig(), "--register-name", "shop",
-		"--registry-mirror", registryHost+"="+lab.RegistryHost, "--insecure-registry", lab.RegistryHost, "--cache-dir", s.t.TempDir())
-	cmd.Env = append(os.Environ(), "HOME="+s.t.TempDir(), "LANG=C")
-	cmd.Stdout, cmd.Stderr = s.server, s.server
-	stop := s.Start(s.t, cmd)
+		"--registry-mirror", registryHost + "=" + lab.RegistryHost, "--insecure-registry", lab.RegistryHost, "--cache-dir", s.t.TempDir()}
+	s.start()
 	s.t.Cleanup(func() {
-		stop()
+		s.stop()
 		if s.t.Failed() {
 			s.t.Logf("the server:\n%s", s.notes())
 		}
@@ -209,7 +210,7 @@ func (s *shop) serve() {
 	s.http.Jar, s.http.Timeout = jar, time.Minute
 	s.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	var user struct{ Name string }
-	s.call("POST", "/setup", map[string]any{"token": token, "name": "root", "password": "a fence keeps the cows in"}, &user)
+	s.call("POST", "/setup", map[string]any{"token": token, "name": adminName, "password": adminPassword}, &user)
 	var made struct{ Token string }
 	s.call("POST", "/tokens", map[string]any{"name": "tests"}, &made)
 	s.token = made.Token
@@ -226,6 +227,15 @@ func (s *shop) serve() {
 		}
 		return fmt.Errorf("the clusters are %+v", list.Items)
 	})
+}
+
+// start runs the server's program: at first, or again with what it kept after it was killed.
+func (s *shop) start() {
+	s.t.Helper()
+	cmd := exec.Command(stockade, s.args...)
+	cmd.Env = append(os.Environ(), "HOME="+s.t.TempDir(), "LANG=C")
+	cmd.Stdout, cmd.Stderr = s.server, s.server
+	s.stop = s.Start(s.t, cmd)
 }
 
 // notes are the server's words without the requests that went well.
@@ -299,18 +309,20 @@ func (s *shop) must(args ...string) {
 }
 
 // web applies a Deployment of the shop with an image.
-func (s *shop) web(namespace, name, image string) error {
+func (s *shop) web(namespace, name, image string) error { return s.webs(namespace, name, image, 1) }
+
+func (s *shop) webs(namespace, name, image string, replicas int) error {
 	return s.Apply(s.t.Context(), fmt.Sprintf(`
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: %[2]s, namespace: %[1]s}
 spec:
-  replicas: 1
+  replicas: %[4]d
   selector: {matchLabels: {app: %[2]s}}
   template:
     metadata: {labels: {app: %[2]s}}
     spec: {containers: [{name: web, image: %[3]q}]}
-`, namespace, name, image))
+`, namespace, name, image, replicas))
 }
 
 // hasAccount is nil when pods of a namespace can have their account.
@@ -318,3 +330,6 @@ func (s *shop) hasAccount(namespace string) error {
 	_, err := s.Kube.CoreV1().ServiceAccounts(namespace).Get(s.t.Context(), "default", metav1.GetOptions{})
 	return err
 }
+
+// TestSources has the results of this room hang on the program, which is built and not imported.
+func TestSources(t *testing.T) { lab.Sources(t) }

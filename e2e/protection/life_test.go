@@ -375,6 +375,7 @@ func TestPermissions(t *testing.T) {
 	if _, err := h.s.SelfTest(h.ctx(), h.target, ""); err != nil {
 		t.Error(err)
 	}
+	h.hooksInError()
 	if err := h.s.Disable(h.ctx(), h.target, protect.Removal{}); err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,8 @@ func TestNode(t *testing.T) {
 	}
 	p.eventually("both providers are heard of", func() error {
 		st := p.status()
-		if st.Summary.Replicas != 2 || len(st.Problems) > 0 {
-			return fmt.Errorf("%d: %+v", st.Summary.Replicas, st.Problems)
+		if st.Alive != 2 || len(st.Problems) > 0 {
+			return fmt.Errorf("%d: %+v", st.Alive, st.Problems)
 		}
 		return nil
 	})
@@ -108,10 +108,8 @@ func (p *program) build() {
 		return
 	}
 	p.stockade = filepath.Join(p.t.TempDir(), "stockade")
-	build := exec.Command("go", "build", "-o", p.stockade, "stockade.dev/stockade/cmd/stockade")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // the image has no libraries
-	if out, err := build.CombinedOutput(); err != nil {
-		p.t.Fatalf("%v: %s", err, out)
+	if err := lab.Program(p.stockade); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
@@ -334,3 +332,6 @@ func (p *program) eventually(what string, f func() error) {
 func (p *program) explain() string {
 	return p.n.Explain("stockade-protect") + p.n.Explain("gatekeeper-system")
 }
+
+// TestSources has the results of this room hang on the program, which is built and not imported.
+func TestSources(t *testing.T) { lab.Sources(t) }

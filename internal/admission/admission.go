@@ -91,6 +91,9 @@ type Options struct {
 	// Settle is how long a request may be on its way into the log; default 90 s. Silence is after how long without a beat nobody is there;
 	// default 1 minute.
 	Settle, Silence time.Duration
+	// Doubt is after how long a request that was to be blocked is certainly answered; default 35 s, since API servers wait 30 s for
+	// webhooks at most.
+	Doubt time.Duration
 }
 
 // Service is the room. Its methods are safe for use by several goroutines.
@@ -143,6 +146,9 @@ func New(o Options) *Service {
 	}
 	if o.Silence <= 0 {
 		o.Silence = time.Minute
+	}
+	if o.Doubt <= 0 {
+		o.Doubt = 35 * time.Second
 	}
 	return &Service{db: o.DB, o: o, log: o.Log, now: o.Now, parts: newParts(), metrics: newMetrics(), heard: map[int64]time.Time{}, told: map[int64]time.Time{},
 		images: newRecent[imageUse](100_000), limits: map[int64]limit{}}

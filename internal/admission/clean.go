@@ -56,6 +56,7 @@ func (s *Service) Clean(ctx context.Context) error {
 		{"DELETE FROM admission_hours WHERE hour < ?", hour},
 		{"DELETE FROM admission_images WHERE last_at < ?", store.At(now.Add(-keepImages))},
 		{"DELETE FROM admission_gaps WHERE until_at < ?", store.At(now.Add(-keepUnchecked))},
+		{"DELETE FROM admission_doubts WHERE at < ?", store.At(now.Add(-doubtAge))},
 		{"DELETE FROM admission_unchecked WHERE found_at < ?", store.At(now.Add(-keepUnchecked))},
 	} {
 		errs = append(errs, s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {

@@ -142,7 +142,7 @@ func some(plain []byte, into any) error {
 	return json.Unmarshal(plain, into)
 }
 
-var notKept = finding.Text{EN: "the object is not kept: it was too large, or the log does not reach back so far", ZH: "对象未保存:过大,或日志已被清理"}
+var notKept = finding.Text{EN: "the object is not kept: it was too large, or the log does not reach back so far", ZH: "对象未保存：过大，或日志已被清理"}
 
 // show draws the object of a request, and what differs from the one before it.
 func (r *reader) show(ctx context.Context, p *Page, o Occurrence) error {

@@ -63,6 +63,7 @@ type draft struct {
 	what, who  hash
 	object     *shape // nil: not kept
 	body       []byte
+	mirror     bool // of a static pod, and it was to be blocked
 
 	seen  protocol.Admission // cleaned; without the object
 	owner inventory.Ref
@@ -130,6 +131,7 @@ func (s *Service) drafts(b *protocol.Batch, now time.Time, room bool) *drafts {
 		}
 		d.seen = tidy(a)
 		d.owner = ownerOf(&d.seen, sh)
+		d.mirror = sh != nil && sh.mirror && d.outcome == BlockedRequest && d.seen.Kind == "Pod"
 		d.object = sh
 		if sh != nil && !room {
 			d.object, d.seen.Bytes = nil, max(a.Bytes, len(a.Object))
@@ -241,6 +243,9 @@ func bounded(v any) any {
 // ownerOf is what a request counts for: the workload, as far as names tell it for certain.
 func ownerOf(a *protocol.Admission, sh *shape) inventory.Ref {
 	kind, name := a.OwnerKind, a.OwnerName
+	if sh != nil && sh.mirror && a.Kind == "Pod" { // its node runs it, and says nothing of what it is
+		return inventory.Ref{Kind: a.Kind, Namespace: a.Namespace, Name: a.Name}
+	}
 	if sh != nil && sh.owner != "" && (kind == "" || name == "" || kind == a.Kind && name == a.Name) {
 		kind, name, _ = strings.Cut(sh.owner, "/")
 		kind, name = clean(kind, nameText), clean(name, nameText)

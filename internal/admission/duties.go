@@ -13,6 +13,7 @@ import (
 func (s *Service) Duties() []leader.Duty {
 	return []leader.Duty{
 		{Name: "unchecked admissions", Every: 20 * time.Second, Do: s.behind("unchecked admissions", s.Compare)},
+		{Name: "requests that were to be blocked", Every: 10 * time.Second, Do: s.behind("requests that were to be blocked", s.Doubts)},
 		{Name: "judging unchecked admissions", Every: 30 * time.Second, Do: s.behind("judging unchecked admissions", s.JudgeOpen)},
 		{Name: "violations that exist", Every: time.Minute, Do: s.behind("violations that exist", s.JudgeExisting)},
 		{Name: "telling of admissions", Every: 15 * time.Second, Do: s.Tell},

@@ -33,6 +33,7 @@ const (
 	mostHandled    = 100_000
 	mostExceptions = 100
 	mostPolicies   = 50
+	mostFresh      = 2_000
 )
 
 // Handling says what to do with events: those of the ids, or those of the filter.
@@ -52,6 +53,7 @@ type Effect struct {
 	NotAllowed int               `json:"notAllowed,omitempty" doc:"of them those that you may not handle: left alone"`
 	Skipped    int               `json:"skipped,omitempty" doc:"of them those that the action cannot be done for: an image without a digest, an object outside of namespaces"`
 	Changed    int               `json:"changed" doc:"events that changed; with dryRun that would change"`
+	Fresh      []string          `json:"fresh,omitempty" doc:"ids of events that nobody had handled before, which reopening takes back; absent when they are more than 2,000, and with dryRun"`
 	Policies   []PolicyEffect    `json:"policies,omitempty" doc:"that get another version"`
 	Exceptions []ExceptionEffect `json:"exceptions,omitempty" doc:"that are asked for"`
 	At         store.Time        `json:"at" format:"date-time"`
@@ -148,13 +150,14 @@ func (s *Service) handle(ctx context.Context, h Handling, list []Event, out *Eff
 	}
 	to := stateOf(h.Action)
 	err := s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		changed, err := s.turn(ctx, tx, list, to, h.Note)
+		changed, fresh, err := s.turn(ctx, tx, list, to, h.Note)
 		if err != nil {
 			return err
 		}
 		if out.Changed = changed; h.DryRun {
 			return errDryRun
 		}
+		out.Fresh = fresh
 		return s.record(ctx, tx, h, list, out)
 	})
 	if errors.Is(err, errDryRun) {
@@ -166,31 +169,39 @@ func (s *Service) handle(ctx context.Context, h Handling, list []Event, out *Eff
 	return err
 }
 
-// turn gives events a state in the name of the principal of ctx, as they are now. It returns how many had another.
-func (s *Service) turn(ctx context.Context, tx bun.Tx, list []Event, to State, note string) (int, error) {
+// turn gives events a state in the name of the principal of ctx, as they are now. It returns how many had another, and which of them
+// nobody had handled: nil when those are more than mostFresh.
+func (s *Service) turn(ctx context.Context, tx bun.Tx, list []Event, to State, note string) (changed int, fresh []string, err error) {
 	who := "system"
 	if p := identity.From(ctx); p != nil {
 		who = p.Name
 	}
 	if err := s.lock(ctx, tx, targetsOf(list)...); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	ids := make([]int64, len(list))
 	for i := range list {
 		ids[i] = list[i].ID
 	}
-	changed := 0
 	for chunk := range chunks(ids, 500) {
 		var now []Event // they may have changed since they were selected
 		if err := tx.NewSelect().Model(&now).ExcludeColumn("detail").Where("id IN (?) AND state <> ?", bun.List(chunk), int64(to)).OrderExpr("id").Scan(ctx); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		changed += len(now)
+		for i := range now {
+			if now[i].State == Unhandled && len(fresh) <= mostFresh {
+				fresh = append(fresh, strconv.FormatInt(now[i].ID, 10))
+			}
+		}
 		if err := s.setState(ctx, tx, now, to, who, note); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	return changed, nil
+	if len(fresh) > mostFresh {
+		fresh = nil
+	}
+	return changed, fresh, nil
 }
 
 func targetsOf(list []Event) []int64 {
@@ -302,7 +313,7 @@ func (s *Service) except(ctx context.Context, h Handling, list []Event, out *Eff
 		return nil
 	}
 	err := s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := s.turn(ctx, tx, list, Handled, h.Note); err != nil {
+		if _, _, err := s.turn(ctx, tx, list, Handled, h.Note); err != nil {
 			return err
 		}
 		for i, d := range order {
@@ -427,7 +438,7 @@ func (s *Service) amended(ctx context.Context, h Handling, changes map[int64]*am
 		return nil
 	}
 	err := s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := s.turn(ctx, tx, done, Handled, h.Note); err != nil {
+		if _, _, err := s.turn(ctx, tx, done, Handled, h.Note); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, h, done, out)

@@ -191,23 +191,23 @@ func TestHandle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if text := fmt.Sprint(got.Selected, got.NotAllowed, got.Changed); text != want {
+			if text := fmt.Sprint(got.Selected, got.NotAllowed, got.Changed, len(got.Fresh)); text != want {
 				t.Errorf("%s: %s, want %s", h.Action, text, want)
 			}
 			sound(t, s)
 		}
 		st.pass(time.Second)
-		effect(root(), Handling{IDs: ids, Action: Handle, DryRun: true}, "3 0 3")
+		effect(root(), Handling{IDs: ids, Action: Handle, DryRun: true}, "3 0 3 0")
 		if n := len(events(t, s, Filter{States: []State{Unhandled}})); n != 3 {
 			t.Errorf("a dry run left %d", n)
 		}
 		shop := identity.With(context.Background(), &identity.Principal{UserID: 2, Name: "ann", Grants: []identity.Grant{{Role: identity.Operator, Target: target, Namespace: "shop"}}})
-		effect(shop, Handling{IDs: ids, Action: Handle, Note: "done"}, "2 0 2")
+		effect(shop, Handling{IDs: ids, Action: Handle, Note: "done"}, "2 0 2 2")
 		viewer := identity.With(context.Background(), &identity.Principal{UserID: 3, Name: "vic", Grants: []identity.Grant{{Role: identity.Viewer}}})
-		effect(viewer, Handling{IDs: ids, Action: Ignore}, "3 3 0")
-		effect(root(), Handling{Filter: &Filter{Namespaces: []string{"bank"}}, Action: Ignore}, "1 0 1")
-		effect(root(), Handling{IDs: ids, Action: Handle}, "3 0 1")
-		effect(root(), Handling{Filter: &Filter{Namespaces: []string{"bank"}}, Action: Ignore}, "1 0 1")
+		effect(viewer, Handling{IDs: ids, Action: Ignore}, "3 3 0 0")
+		effect(root(), Handling{Filter: &Filter{Namespaces: []string{"bank"}}, Action: Ignore}, "1 0 1 1") // nobody had handled it: that can be taken back
+		effect(root(), Handling{IDs: ids, Action: Handle}, "3 0 1 0")
+		effect(root(), Handling{Filter: &Filter{Namespaces: []string{"bank"}}, Action: Ignore}, "1 0 1 0")
 		if n := number(t, db, "SELECT count(*) FROM audit WHERE action LIKE 'admission.%'"); n != 4 {
 			t.Errorf("%d audit entries", n)
 		}

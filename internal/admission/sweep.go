@@ -29,7 +29,7 @@ import (
 
 // Limits of sweeps.
 const (
-	sweepEvery  = 10 * time.Minute
+	sweepEvery  = 2 * time.Minute // or twenty times what a sweep takes, of clusters where it takes long
 	sweepTime   = 8 * time.Minute // of one cluster
 	sweepPage   = 500
 	mostEntries = 50_000 // of one sweep of one kind; the next goes on
@@ -81,7 +81,8 @@ type comparison struct {
 	skip    labels.Selector // of namespaces that are looked at; nil: all
 	client  metadata.Interface
 	labels  map[string]map[string]string // of namespaces
-	offset  time.Duration                // of the API server's clock from ours
+	clock   atomic.Int64                 // of the API server, from ours, as its answers tell
+	offset  time.Duration                // the same, when the comparison began
 	gaps    []window
 	trimmed time.Time // the log does not reach back further
 	began   time.Time // by the API server's clock
@@ -122,8 +123,7 @@ func (s *Service) CompareNow(ctx context.Context, target int64) error {
 	if err != nil {
 		return err
 	}
-	var offset atomic.Int64
-	rc.Wrap(func(next http.RoundTripper) http.RoundTripper { return clock{next, s.now, &offset} })
+	c.tell(rc)
 	kinds, found := s.resources(rc, cover.Kinds)
 	if found != nil && len(kinds) == 0 {
 		return found
@@ -139,20 +139,9 @@ func (s *Service) CompareNow(ctx context.Context, target int64) error {
 	if err := c.namespaces(ctx); err != nil {
 		return err
 	}
-	c.offset = time.Duration(offset.Load())
-	c.began = s.now().Add(c.offset)
-	if c.gaps, err = s.windows(ctx, target, c.began.Add(-30*24*time.Hour)); err != nil {
+	if err := c.begin(ctx); err != nil {
 		return err
 	}
-	for i := range c.gaps {
-		c.gaps[i].from, c.gaps[i].until = c.gaps[i].from.Add(c.offset), c.gaps[i].until.Add(c.offset)
-	}
-	var trimmed store.Time
-	err = s.db.R.NewSelect().Table("admission_logs").Column("trimmed_at").Where("target_id = ?", target).Scan(ctx, &trimmed)
-	if err = store.NotFound(err); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	c.trimmed = trimmed.Time
 	errs := []error{found}
 	for _, k := range kinds {
 		n, err := c.kind(ctx, k)
@@ -167,6 +156,32 @@ func (s *Service) CompareNow(ctx context.Context, target int64) error {
 	}
 	s.news(ctx, target)
 	return errors.Join(errs...)
+}
+
+// tell has the requests of a client tell the other clock.
+func (c *comparison) tell(rc *rest.Config) {
+	rc.Wrap(func(next http.RoundTripper) http.RoundTripper { return clock{next, c.s.now, &c.clock} })
+}
+
+// begin notes the time, by the clock that the requests so far told of, and reads what objects are judged by.
+func (c *comparison) begin(ctx context.Context) error {
+	s := c.s
+	c.offset = time.Duration(c.clock.Load())
+	c.began = s.now().Add(c.offset)
+	var err error
+	if c.gaps, err = s.windows(ctx, c.target, c.began.Add(-30*24*time.Hour)); err != nil {
+		return err
+	}
+	for i := range c.gaps {
+		c.gaps[i].from, c.gaps[i].until = c.gaps[i].from.Add(c.offset), c.gaps[i].until.Add(c.offset)
+	}
+	var trimmed store.Time
+	err = s.db.R.NewSelect().Table("admission_logs").Column("trimmed_at").Where("target_id = ?", c.target).Scan(ctx, &trimmed)
+	if err = store.NotFound(err); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	c.trimmed = trimmed.Time
+	return nil
 }
 
 // rest is how a cluster is reached for lists: with a limit for each answer.
@@ -511,10 +526,10 @@ func (c *comparison) judge(k resource, d *candidate) (Entry, bool) {
 		generation = "at " + strconv.FormatInt(d.written.Unix(), 10)
 	}
 	e.Key = entryKey("object", string(m.UID), generation)
-	if owner := metav1.GetControllerOf(m); owner != nil {
+	_, mirror := m.Annotations[mirrorAnnotation]
+	if owner := metav1.GetControllerOf(m); owner != nil && !mirror {
 		e.OwnerKind, e.OwnerName = owner.Kind, owner.Name
 	}
-	_, mirror := m.Annotations[mirrorAnnotation]
 	gap, away := gapAt(c.gaps, d.written)
 	switch {
 	case mirror:

@@ -32,6 +32,7 @@ func (s *Service) Take(ctx context.Context, target int64, b protocol.Batch) erro
 	}
 	d := s.drafts(&b, now, !limit.full)
 	groups := s.groups(target, d.list)
+	s.named(ctx, groups)
 	taken := false
 	var committed func()
 	var uses []imageUse
@@ -64,6 +65,9 @@ func (s *Service) Take(ctx context.Context, target int64, b protocol.Batch) erro
 			return err
 		}
 		if err := s.unseen(ctx, tx, target, &b, d.list, now); err != nil {
+			return err
+		}
+		if err := s.doubts(ctx, tx, target, d.list, now); err != nil {
 			return err
 		}
 		if uses, err = s.used(ctx, tx, target, d.list, ids, now); err != nil {
@@ -172,7 +176,11 @@ func (s *Service) groups(target int64, list []draft) map[hash]*group {
 			if v.Exception != 0 || v.Action.Rank() == 0 {
 				return
 			}
-			e := eventOf(target, kindOf(v.Action), &v, d.owner)
+			kind := kindOf(v.Action)
+			if d.mirror && kind == Blocked { // refused was a picture of the pod: it runs
+				kind = Unchecked
+			}
+			e := eventOf(target, kind, &v, d.owner)
 			h := hash(e.Key)
 			g := out[h]
 			if g == nil {
@@ -204,4 +212,26 @@ func (s *Service) groups(target int64, list []draft) map[hash]*group {
 		}
 	}
 	return out
+}
+
+// named gives the events of checks without a verdict the name of their policy, which the provider does not send along.
+func (s *Service) named(ctx context.Context, groups map[hash]*group) {
+	if s.o.Policies == nil {
+		return
+	}
+	known := map[int64]*policy.Policy{}
+	for _, g := range groups {
+		e := &g.event
+		if e.PolicyName != "" || e.PolicyID == 0 {
+			continue
+		}
+		p, asked := known[e.PolicyID]
+		if !asked {
+			p, _ = s.o.Policies.Policy(ctx, e.PolicyID) // one that is not there any more has no name
+			known[e.PolicyID] = p
+		}
+		if p != nil {
+			e.PolicyName, e.PolicyVersion = clean(p.Name, nameText), p.Version
+		}
+	}
 }

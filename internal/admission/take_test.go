@@ -271,3 +271,22 @@ func FuzzShape(f *testing.F) {
 		}
 	})
 }
+
+// TestUnansweredHasItsPolicy: a refusal for want of a verdict names its policy, which the provider does not.
+func TestUnansweredHasItsPolicy(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s, st, target := room(t, db)
+		st.policies[8] = policy.Policy{ID: 8, Version: 3, Name: "images"}
+		a := seen(start, "a", "blocked")
+		a.Undecided = []policy.Undecided{{Policy: 8, Rule: "image", Image: "registry.example.com/till:1", Action: policy.Block, Reason: "the image is being scanned"},
+			{Policy: 9, Rule: "image", Image: "registry.example.com/till:1", Action: policy.Block, Reason: "the image is being scanned"}}
+		take(t, s, target, a)
+		got := map[int64]string{}
+		for _, e := range events(t, s, Filter{}) {
+			got[e.PolicyID] = fmt.Sprint(e.PolicyName, e.PolicyVersion)
+		}
+		if len(got) != 2 || got[8] != "images3" && got[8] != "images 3" || got[9] != "0" && got[9] != " 0" {
+			t.Errorf("%v", got)
+		}
+	})
+}

@@ -100,7 +100,7 @@ func failed(b *policy.Bundle, v *policy.ImageVerdict, f *policy.Failure, now tim
 		action = p.Action
 	}
 	out := policy.Violation{Policy: p.ID, Version: p.Version, Name: p.Name, Rule: "image/" + string(f.Kind), Action: p.Rollout.At(action, now), Severity: severityOf(f.Worst),
-		Title: policy.TextsOf(f.Kind).Title, Message: f.Message, Fix: f.Fix, Image: v.Reference, Digest: v.Digest, Items: f.Items}
+		Title: policy.TextsOf(f.Kind).Title, Message: f.Text(), Fix: f.Fix, Image: v.Reference, Digest: v.Digest, Items: f.Items}
 	tidyViolation(&out)
 	return out, out.Action.Rank() > 0
 }

@@ -43,6 +43,12 @@ func (s *Service) unseen(ctx context.Context, tx bun.Tx, target int64, b *protoc
 		e := Entry{UIDKey: d.uidKey, UID: d.seen.UID, Generation: d.generation, Reason: NoVerdict, APIVersion: d.seen.APIVersion, Kind: d.seen.Kind, Namespace: d.seen.Namespace, Name: d.seen.Name,
 			OwnerKind: d.owner.Kind, OwnerName: d.owner.Name, Hits: 1, WrittenAt: store.At(d.at)}
 		e.UIDKey = 0 // it stands in the log: it is not to be resolved by it
+		if d.mirror {
+			e.Key, e.Reason, e.State = entryKey("static", e.Namespace, e.Name), StaticPod, Bad
+			e.Note = "its mirror was refused, so that the API server does not show it; the kubelet runs it all the same"
+			add(e)
+			continue
+		}
 		if d.outcome == Unjudged {
 			e.Key = entryKey("unjudged", e.Namespace, e.OwnerKind, e.OwnerName)
 			if len(d.seen.Undecided) > 0 {
@@ -72,16 +78,16 @@ func (s *Service) unseen(ctx context.Context, tx bun.Tx, target int64, b *protoc
 	return err
 }
 
-// enter writes entries. One that is there already counts on, and is judged again. It returns how many are new.
+// enter writes entries. One that is there already counts on, and is judged again, unless it comes judged. It returns how many are new.
 func (s *Service) enter(ctx context.Context, tx bun.Tx, target int64, list []Entry, now time.Time) (int, error) {
 	b := bulk{head: `INSERT INTO admission_unchecked (target_id, unchecked_key, uid_key, uid, generation, reason, state, api_version, object_kind, namespace, name, owner_kind, owner_name, note,
 		hits, written_at, from_at, until_at, found_at) VALUES `, columns: 19,
 		tail: ` ON CONFLICT (target_id, unchecked_key) DO UPDATE SET hits = admission_unchecked.hits + excluded.hits, uid = excluded.uid, generation = excluded.generation, name = excluded.name,
-		api_version = excluded.api_version, object_kind = excluded.object_kind, note = excluded.note, written_at = excluded.written_at, until_at = excluded.until_at, state = 1
+		api_version = excluded.api_version, object_kind = excluded.object_kind, note = excluded.note, written_at = excluded.written_at, until_at = excluded.until_at, state = excluded.state
 		RETURNING hits`}
 	for i := range list {
 		e := &list[i]
-		b.row(target, e.Key, e.UIDKey, e.UID, e.Generation, int64(e.Reason), int64(Found), e.APIVersion, e.Kind, e.Namespace, e.Name, e.OwnerKind, e.OwnerName, clean(e.Note, shortText),
+		b.row(target, e.Key, e.UIDKey, e.UID, e.Generation, int64(e.Reason), int64(max(e.State, Found)), e.APIVersion, e.Kind, e.Namespace, e.Name, e.OwnerKind, e.OwnerName, clean(e.Note, shortText),
 			e.Hits, millis(e.WrittenAt), millis(e.FromAt), millis(e.UntilAt), store.At(now).UnixMilli())
 	}
 	added := 0

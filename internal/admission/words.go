@@ -71,12 +71,12 @@ const (
 var reasonNames = []string{"", "provider-away", "not-recorded", "overflow", "no-verdict", "not-enforced", "static-pod"}
 
 var reasonTexts = []finding.Text{{},
-	{EN: "No provider of the cluster was heard of at that time: the request was not seen.", ZH: "当时集群中没有策略服务的消息:该请求未被看到。"},
-	{EN: "The request did not reach the recorder: the webhook was away, took too long, or was changed.", ZH: "请求未到达记录器:Webhook 不可用、超时或被修改。"},
-	{EN: "There were more requests than could be recorded.", ZH: "请求过多,未能全部记录。"},
-	{EN: "The request was seen, and no verdict was to be had at the time.", ZH: "已看到该请求,但当时无法得出结论。"},
-	{EN: "The policies say block, and the object is there all the same: who enforces them did not answer.", ZH: "策略要求拦截,但对象仍然存在:执行方没有响应。"},
-	{EN: "A static pod: the kubelet runs it from a file of the node, whatever admission says. Here is only its mirror.", ZH: "静态 Pod:kubelet 从节点上的文件运行它,不受准入控制约束。这里只是它的镜像对象。"},
+	{EN: "No provider of the cluster was heard of at that time: the request was not seen.", ZH: "当时集群中没有策略服务的消息：该请求未被看到。"},
+	{EN: "The request did not reach the recorder: the webhook was away, took too long, or was changed.", ZH: "请求未到达记录器：Webhook 不可用、超时或被修改。"},
+	{EN: "There were more requests than could be recorded.", ZH: "请求过多，未能全部记录。"},
+	{EN: "The request was seen, and no verdict was to be had at the time.", ZH: "已看到该请求，但当时无法得出结论。"},
+	{EN: "The policies say block, and the object is there all the same: who enforces them did not answer.", ZH: "策略要求拦截，但对象仍然存在：执行方没有响应。"},
+	{EN: "A static pod: the kubelet runs it from a file of the node, whatever admission says. Here is only its mirror.", ZH: "静态 Pod：kubelet 从节点上的文件运行它，不受准入控制约束。这里只是它的镜像对象。"},
 }
 
 // Text says the reason to people.

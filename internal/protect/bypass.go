@@ -140,7 +140,7 @@ func (s *Service) Bypasses(ctx context.Context, target int64) (*Bypasses, error)
 	}
 	x.row, x.set = r, r.Settings.filled(&s.o)
 	if !r.State.On() {
-		x.add("mode", "the whole cluster", "protection is off", 0, -1, "The cluster is not protected: nothing is refused.", "集群未开启防护,任何请求都不会被拦截。")
+		x.add("mode", "the whole cluster", "protection is off", 0, -1, "The cluster is not protected: nothing is refused.", "集群未开启防护，任何请求都不会被拦截。")
 		return x.out, nil
 	}
 	if x.b, err = s.Bundle(ctx, target); err != nil {
@@ -163,7 +163,7 @@ func (s *Service) Bypasses(ctx context.Context, target int64) (*Bypasses, error)
 	}
 	for _, e := range x.b.Exceptions {
 		if len(x.out.Items) < 1000 {
-			x.add("exception", fmt.Sprintf("exception %d", e.ID), "exceptions", 0, -1, "What this exception accepts is let in: "+oneLine(e.Reason), "此例外接受的内容将被放行:"+oneLine(e.Reason))
+			x.add("exception", fmt.Sprintf("exception %d", e.ID), "exceptions", 0, -1, "What this exception accepts is let in: "+oneLine(e.Reason), "此例外接受的内容将被放行："+oneLine(e.Reason))
 		}
 	}
 	x.gatekeeper(ctx, c)
@@ -176,7 +176,7 @@ func (s *Service) Bypasses(ctx context.Context, target int64) (*Bypasses, error)
 func (x *bypassing) settings() {
 	for _, ns := range x.b.System {
 		except := slices.ContainsFunc(x.b.Policies, func(p policy.Policy) bool { return p.Scope.SystemNamespaces })
-		en, zh := "Policies leave this system namespace alone, so that none can lock the cluster out.", "策略不约束此系统命名空间,以避免集群被锁死。"
+		en, zh := "Policies leave this system namespace alone, so that none can lock the cluster out.", "策略不约束此系统命名空间，以避免集群被锁死。"
 		if except {
 			en, zh = "Only policies that say so hold in this system namespace.", "仅明确包含系统命名空间的策略在此生效。"
 		}
@@ -207,7 +207,7 @@ func (x *bypassing) policy(p *policy.Policy) {
 			}
 		}
 		if left > 0 {
-			x.add("excluded-namespace", fmt.Sprintf("%d namespaces", left), source, p.ID, pods, "The policy holds in the namespaces that it names, and not in these others.", "策略只约束其指定的命名空间,不包含其余命名空间。")
+			x.add("excluded-namespace", fmt.Sprintf("%d namespaces", left), source, p.ID, pods, "The policy holds in the namespaces that it names, and not in these others.", "策略只约束其指定的命名空间，不包含其余命名空间。")
 		}
 	}
 	if p.Scope.NamespaceSelector != "" {
@@ -289,7 +289,7 @@ func (x *bypassing) webhooks() {
 		source := "webhook " + w.Name
 		if w.FailurePolicy != "Fail" {
 			x.add("failure-policy", "Ignore", source, 0, -1, fmt.Sprintf("What Gatekeeper does not answer within %d s is let in; it is recorded and judged afterwards.", w.Timeout),
-				fmt.Sprintf("Gatekeeper 在 %d 秒内未响应的请求将被放行,并被记录、事后检查。", w.Timeout))
+				fmt.Sprintf("Gatekeeper 在 %d 秒内未响应的请求将被放行，并被记录、事后检查。", w.Timeout))
 		}
 		if w.MatchPolicy == "Exact" {
 			x.add("api-version", "other API versions", source, 0, -1, "Requests in other versions of an API than those named are not seen.", "未列出的 API 版本的请求不会被检查。")
@@ -309,12 +309,12 @@ func (x *bypassing) webhooks() {
 		}
 		for _, res := range []string{"/pods", "/pods/ephemeralcontainers", "apps/deployments", "apps/daemonsets", "apps/statefulsets", "apps/replicasets", "batch/jobs", "batch/cronjobs", "/replicationcontrollers"} {
 			if !covers(w.Resources, res) {
-				x.add("kind", strings.TrimPrefix(res, "/"), source, 0, -1, "The webhook does not see objects of this kind; pods that come of them are seen.", "Webhook 不检查此类对象;由其产生的 Pod 会被检查。")
+				x.add("kind", strings.TrimPrefix(res, "/"), source, 0, -1, "The webhook does not see objects of this kind; pods that come of them are seen.", "Webhook 不检查此类对象；由其产生的 Pod 会被检查。")
 			}
 		}
 	}
 	if !seen {
-		x.add("mode", "every request", "webhook", 0, -1, "Gatekeeper's webhook is not registered: nothing is refused.", "Gatekeeper 的 Webhook 未注册,任何请求都不会被拦截。")
+		x.add("mode", "every request", "webhook", 0, -1, "Gatekeeper's webhook is not registered: nothing is refused.", "Gatekeeper 的 Webhook 未注册，任何请求都不会被拦截。")
 	}
 }
 
@@ -338,7 +338,7 @@ func (x *bypassing) static() {
 		total = 0
 		for node, n := range x.pods.static {
 			total += n
-			x.add("static-pod", node, "the node's files", 0, n, "These pods are started from files of the node, and nothing can refuse them.", "这些 Pod 由节点文件启动,无法拦截。")
+			x.add("static-pod", node, "the node's files", 0, n, "These pods are started from files of the node, and nothing can refuse them.", "这些 Pod 由节点文件启动，无法拦截。")
 		}
 	}
 	if total <= 0 {

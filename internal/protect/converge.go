@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,6 +53,9 @@ func (w *pass) converge() error {
 		err := stage.do()
 		w.end(stage.name, err)
 		if err != nil {
+			if !away(err) || isOurs(err) {
+				w.rehook(stage.name)
+			}
 			return fmt.Errorf("%s: %w", titles[stage.name].EN, err)
 		}
 	}
@@ -108,6 +112,9 @@ const oldest = 20
 func (w *pass) check() error {
 	if w.minor > 0 && w.minor < oldest {
 		return stop("the cluster runs Kubernetes %s; 1.%d is the oldest that can be protected", w.r.Seen.Version, oldest)
+	}
+	if err := w.settings.fits(w.minor); err != nil {
+		return stop("%s", err)
 	}
 	if w.s.plugins == nil && (w.r.Gatekeeper == nil || w.r.Gatekeeper.Ours) && w.settings.Gatekeeper.Mode != Adopt {
 		return stop("%s", ErrBuiltWithout)
@@ -455,6 +462,27 @@ func (w *pass) webhooks() error {
 	own, err := webhooks(w.ctx, w.c, Namespace)
 	w.r.Seen.Webhooks = append(seen, own...)
 	return err
+}
+
+// rehook puts right the webhooks that were registered before, when a stage ahead of theirs fails: what somebody changed in them would
+// stay as long as the fault. One that refuses what is not answered is left as it is while nobody answers.
+func (w *pass) rehook(failed string) {
+	if slices.Index(installSteps, failed) >= slices.Index(installSteps, stepWebhooks) || w.r.Gatekeeper == nil || w.ours() && w.s.plugins == nil || w.settings.fits(w.minor) != nil ||
+		w.made[(ref{admissionGroup + "/v1", "ValidatingWebhookConfiguration", "", recorderName}).String()] == nil {
+		return
+	}
+	if len(w.roots) == 0 {
+		if err := w.secrets(); err != nil {
+			w.s.log.Info("protection: webhooks are left as they are: their certificates cannot be read", "target", w.r.TargetID, "error", err)
+			return
+		}
+	}
+	if _, ok := w.ready(w.r.Gatekeeper.Namespace, webhookDeploy); w.settings.FailClosed && !ok {
+		return
+	}
+	if err := w.webhooks(); err != nil {
+		w.s.log.Info("protection: webhooks cannot be put right", "target", w.r.TargetID, "error", err)
+	}
 }
 
 var errGone = errors.New("the cluster is not there any more")

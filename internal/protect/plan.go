@@ -10,7 +10,10 @@ import (
 	"strings"
 	"sync"
 
+	"sigs.k8s.io/yaml"
+
 	"stockade.dev/stockade/internal/fleet"
+	"stockade.dev/stockade/internal/policy"
 	"stockade.dev/stockade/internal/store"
 )
 
@@ -43,6 +46,7 @@ type Planned struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	Why       string `json:"why"`
+	YAML      string `json:"yaml,omitempty" doc:"as it would be applied while no policy holds there; absent: it is made in the cluster, of keys or of policies"`
 }
 
 // Permission is one thing that the credentials must be allowed to do.
@@ -298,14 +302,13 @@ func (s *Service) survey(ctx context.Context, c *client, set *Settings, p *Plan)
 	}
 	s.nodes(ctx, c, p)
 	s.neighbours(ctx, c, p)
-	if minor > 0 && minor < 21 && set.FailClosed {
-		p.Stops = append(p.Stops, "failClosed needs Kubernetes 1.21: before it system namespaces cannot be left out safely")
+	if err := set.fits(minor); err != nil {
+		p.Stops = append(p.Stops, err.Error())
 	}
 	if set.Server == "" {
 		p.Stops = append(p.Stops, "the server does not know the address at which providers reach it: start it with --public-url https://host:port, or set server")
 	}
-	s.list(set, p, ours, minor)
-	return nil
+	return s.list(set, p, ours, minor)
 }
 
 // weigh says what a Gatekeeper that is there means.
@@ -413,34 +416,56 @@ var reasons = map[string]string{
 }
 
 // list writes down what would be created.
-func (s *Service) list(set *Settings, p *Plan, ours bool, minor int) {
+func (s *Service) list(set *Settings, p *Plan, ours bool, minor int) error {
+	var broken error
 	add := func(o *object, why string) {
 		if why == "" {
 			why = reasons[o.GetKind()]
 		}
-		p.Objects = append(p.Objects, Planned{o.GetKind(), o.GetNamespace(), o.GetName(), why})
+		planned := Planned{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Why: why}
+		if o.GetAPIVersion() != "" {
+			text, err := yaml.Marshal(o.Object)
+			broken = errors.Join(broken, err)
+			planned.YAML = string(text)
+		}
+		p.Objects = append(p.Objects, planned)
+	}
+	// named is an object that is there later, when it is known what is in it.
+	named := func(kind, namespace, name, why string) {
+		p.Objects = append(p.Objects, Planned{Kind: kind, Namespace: namespace, Name: name, Why: why})
 	}
 	if ours && s.plugins != nil {
 		ns, defs, rest := s.plugins.ours(set, minor)
 		for _, o := range slices.Concat([]*object{ns}, defs, rest) {
 			add(o, "")
 		}
-		add(&object{Object: m{"kind": "Secret", "metadata": m{"name": gatekeeperCA, "namespace": gatekeeperNS}}}, "Gatekeeper's certificate, which it renews by itself")
+		named("Secret", gatekeeperNS, gatekeeperCA, "Gatekeeper's certificate, which it renews by itself")
 		failure := "what it does not answer in time is let in, and recorded"
 		if set.FailClosed {
 			failure = "what it does not answer in time is refused, outside of system namespaces"
 		}
-		add(&object{Object: m{"kind": "ValidatingWebhookConfiguration", "metadata": m{"name": validatingCfg}}}, fmt.Sprintf("Gatekeeper is asked about what the policies name, for %d s at most; %s", set.Timeout, failure))
-		add(&object{Object: m{"kind": "MutatingWebhookConfiguration", "metadata": m{"name": mutatingCfg}}}, "only while a policy replaces tags by digests")
+		mutates := false
+		for _, o := range s.plugins.hooks(set, &policy.Bundle{}, workloads, false, nil) {
+			if o.GetName() == validatingCfg {
+				add(o, fmt.Sprintf("Gatekeeper is asked about what the policies name, for %d s at most; %s", set.Timeout, failure))
+				continue
+			}
+			mutates = true
+			add(o, "Gatekeeper is asked about every kind, as the settings say")
+		}
+		if !mutates {
+			named("MutatingWebhookConfiguration", "", mutatingCfg, "only while a policy replaces tags by digests")
+		}
 		p.Images = append(p.Images, set.Gatekeeper.reference(s.plugins.image))
 	}
 	for _, o := range slices.Concat([]*object{namespaceObject()}, providerObjects(set, minor), []*object{deployment(set, s.o.Version)}) {
 		add(o, "")
 	}
-	add(&object{Object: m{"kind": "Secret", "metadata": m{"name": tlsSecret, "namespace": Namespace}}}, "what the provider shows to Gatekeeper and the API server")
-	add(&object{Object: m{"kind": "Secret", "metadata": m{"name": linkSecret, "namespace": Namespace}}}, "what the provider shows to this server")
-	add(&object{Object: m{"kind": "ValidatingWebhookConfiguration", "metadata": m{"name": recorderName}}}, "sees what was admitted; never refuses, 2 s at most")
-	add(&object{Object: m{"kind": "Provider", "metadata": m{"name": "stockade"}}}, "tells Gatekeeper where verdicts on images are, when a policy needs them")
-	add(&object{Object: m{"kind": "ConstraintTemplate", "metadata": m{"name": "stockade..."}}}, "rules, as the policies that hold here need them")
+	named("Secret", Namespace, tlsSecret, "what the provider shows to Gatekeeper and the API server")
+	named("Secret", Namespace, linkSecret, "what the provider shows to this server")
+	add(recorder(workloads, set.system(), nil), "sees what was admitted; never refuses, 2 s at most")
+	named("Provider", "", "stockade", "tells Gatekeeper where verdicts on images are, when a policy needs them")
+	named("ConstraintTemplate", "", "stockade...", "rules, as the policies that hold here need them")
 	p.Images = append(p.Images, set.Provider.reference(""))
+	return broken
 }

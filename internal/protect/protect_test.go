@@ -2,6 +2,7 @@ package protect
 
 import (
 	"bytes"
+	"crypto/x509"
 	"flag"
 	"os"
 	"path/filepath"
@@ -186,6 +187,18 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestOldClusters: without labels of names, system namespaces cannot be left out of a webhook that refuses what is not answered.
+func TestOldClusters(t *testing.T) {
+	for minor, fits := range map[int]bool{0: true, 20: false, 21: true, 34: true} {
+		if err := (&Settings{FailClosed: true}).fits(minor); (err == nil) != fits {
+			t.Errorf("1.%d: %v", minor, err)
+		}
+		if err := (&Settings{}).fits(minor); err != nil {
+			t.Errorf("1.%d: %v", minor, err)
+		}
+	}
+}
+
 // TestDiffers: what the API server adds is no difference, what somebody changed is.
 func TestDiffers(t *testing.T) {
 	want := m{"spec": m{"replicas": int64(2), "list": l{m{"a": "b"}}, "empty": m{}, "off": false}, "metadata": m{"annotations": m{bundleMark: "1"}}}
@@ -216,6 +229,36 @@ func TestGatekeeperCertificates(t *testing.T) {
 	}
 	if err := leaf.cert.CheckSignatureFrom(ca.cert); err != nil {
 		t.Error(err)
+	}
+	// Gatekeeper is a server to the API server, and a client to the provider; by an authority that says nothing of either, which would
+	// hold for the certificates below it too.
+	if len(ca.cert.ExtKeyUsage)+len(ca.cert.UnknownExtKeyUsage) > 0 || !ca.cert.IsCA || ca.cert.KeyUsage&x509.KeyUsageCertSign == 0 {
+		t.Errorf("the authority is for %v, key usage %b", ca.cert.ExtKeyUsage, ca.cert.KeyUsage)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		if _, err := leaf.cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: "gatekeeper-webhook-service.gatekeeper-system.svc", KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
+			t.Errorf("use %d: %v", use, err)
+		}
+	}
+	// The provider shows its own to both, and is nobody's client by it.
+	by, err := newAuthority(1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := serving(by, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots.AddCert(by.cert)
+	o := x509.VerifyOptions{Roots: roots, DNSName: "stockade-provider.stockade-protect.svc", KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if _, err := shown.cert.Verify(o); err != nil {
+		t.Error(err)
+	}
+	o.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if _, err := shown.cert.Verify(o); err == nil {
+		t.Error("the provider's certificate is one of a client")
 	}
 	if got := union(time.Now(), parsePEM(ca.certPEM()), parsePEM(append(ca.certPEM(), leaf.certPEM()...))); len(parsePEM(got)) != 2 {
 		t.Errorf("%d certificates", len(parsePEM(got)))

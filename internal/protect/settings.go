@@ -150,6 +150,17 @@ func (s *Settings) check() error {
 	return s.Provider.Image.check("provider")
 }
 
+// labelled is the first minor version of Kubernetes in which every namespace has its name as a label.
+const labelled = 21
+
+// fits says what of the settings a version of Kubernetes cannot do; 0 is one that is not known.
+func (s *Settings) fits(minor int) error {
+	if s.FailClosed && minor > 0 && minor < labelled {
+		return fmt.Errorf("failClosed needs Kubernetes 1.%d: before, namespaces have no label with their name, and system namespaces could not be left out", labelled)
+	}
+	return nil
+}
+
 func (i *Image) check(what string) error {
 	if i.Digest != "" && !digestForm.MatchString(i.Digest) {
 		return invalid("%s.digest %q: want sha256: and 64 hexadecimal digits", what, i.Digest)

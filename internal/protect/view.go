@@ -18,26 +18,26 @@ import (
 	"stockade.dev/stockade/internal/store"
 )
 
-// Summary is a line of the list of clusters.
+// Summary is a line of the list of clusters. No field has the name of one of Status, which the schema of the API would take for it.
 type Summary struct {
-	TargetID      int64      `json:"id,string" doc:"of the cluster"`
-	Name          string     `json:"name"`
-	Kind          string     `json:"kind" enum:"kubeconfig,in-cluster,connector"`
-	Connection    string     `json:"connection" doc:"state of the connection to the cluster"`
-	Version       string     `json:"version,omitempty"`
-	State         State      `json:"state" enum:"unprotected,installing,error,protected,no-policy,policy-failed,removing,remove-failed"`
-	Reason        string     `json:"reason,omitempty"`
-	StateAt       store.Time `json:"stateAt,omitzero" format:"date-time"`
-	Policies      int        `json:"policies" doc:"that hold here"`
-	Constraints   int        `json:"constraints" doc:"that are in force"`
-	Problems      int        `json:"problems"`
-	Replicas      int        `json:"replicas" doc:"providers that said a word within the last minute"`
-	Wanted        int        `json:"wantedReplicas"`
-	Gatekeeper    string     `json:"gatekeeper,omitempty" doc:"version"`
-	Ours          bool       `json:"ours" doc:"Gatekeeper was installed by us"`
-	Drift         int        `json:"drift" doc:"what was changed from outside in the last 24 hours"`
-	SeenAt        store.Time `json:"seenAt,omitzero" format:"date-time" doc:"when the cluster last was as it should be"`
-	UnreachableAt store.Time `json:"unreachableSince,omitzero" format:"date-time"`
+	TargetID          int64      `json:"id,string" doc:"of the cluster"`
+	Name              string     `json:"name"`
+	Kind              string     `json:"kind" enum:"kubeconfig,in-cluster,connector"`
+	Connection        string     `json:"connection" doc:"state of the connection to the cluster"`
+	Version           string     `json:"version,omitempty"`
+	State             State      `json:"state" enum:"unprotected,installing,error,protected,no-policy,policy-failed,removing,remove-failed"`
+	Reason            string     `json:"reason,omitempty"`
+	StateAt           store.Time `json:"stateAt,omitzero" format:"date-time"`
+	Policies          int        `json:"policies" doc:"that hold here"`
+	Constraints       int        `json:"constraints" doc:"that are in force"`
+	ProblemCount      int        `json:"problems"`
+	Alive             int        `json:"replicas" doc:"providers that said a word within the last minute"`
+	WantedAlive       int        `json:"wantedReplicas"`
+	GatekeeperVersion string     `json:"gatekeeper,omitempty" doc:"version"`
+	Ours              bool       `json:"ours" doc:"Gatekeeper was installed by us"`
+	Drifted           int        `json:"drift" doc:"what was changed from outside in the last 24 hours"`
+	SeenAt            store.Time `json:"seenAt,omitzero" format:"date-time" doc:"when the cluster last was as it should be"`
+	UnreachableAt     store.Time `json:"unreachableSince,omitzero" format:"date-time"`
 }
 
 // Status is all that is known of a cluster's protection.
@@ -109,14 +109,14 @@ func (s *Service) summary(r *summaryRow) Summary {
 	var seen Seen
 	_ = json.Unmarshal([]byte(r.Health), &seen) // "" of clusters that nobody has looked at
 	out := Summary{TargetID: r.TargetID, Name: r.Name, Kind: r.Kind, Connection: r.Connection, Version: r.Version, State: r.State, Reason: r.Reason, StateAt: r.StateAt,
-		Policies: seen.Policies, Constraints: seen.Constraints, Problems: len(seen.Problems), Replicas: r.Alive, Drift: r.Drifts, SeenAt: r.SeenAt, UnreachableAt: r.UnreachableAt}
+		Policies: seen.Policies, Constraints: seen.Constraints, ProblemCount: len(seen.Problems), Alive: r.Alive, Drifted: r.Drifts, SeenAt: r.SeenAt, UnreachableAt: r.UnreachableAt}
 	if out.State.On() {
 		var set Settings
 		_ = json.Unmarshal([]byte(r.Settings), &set) // the defaults stand for what cannot be read
-		out.Wanted = set.filled(&s.o).Provider.Replicas
+		out.WantedAlive = set.filled(&s.o).Provider.Replicas
 		var g Gatekeeper
 		if json.Unmarshal([]byte(r.Gatekeeper), &g) == nil {
-			out.Gatekeeper, out.Ours = g.Version, g.Ours
+			out.GatekeeperVersion, out.Ours = g.Version, g.Ours
 		}
 	}
 	return out
