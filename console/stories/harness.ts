@@ -11,7 +11,7 @@ import { chromium, request, type APIRequestContext, type Browser, type BrowserCo
 import { expect } from 'vitest'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const password = 'stories need a password'
+export const password = 'stories need a password'
 
 export type Look = { lang?: 'en' | 'zh'; width?: number; height?: number; dark?: boolean }
 
@@ -32,13 +32,15 @@ async function freePort(): Promise<number> {
   })
 }
 
+const browse = () => chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-quic'] })
+
 // World is a server and a browser.
 export class World {
   private constructor(
     readonly url: string,
     readonly setupToken: string,
     readonly folder: string,
-    private readonly process: ChildProcess,
+    private readonly process: ChildProcess | null,
     private readonly browser: Browser,
   ) {}
 
@@ -70,12 +72,22 @@ export class World {
       child.on('exit', (code) => reject(new Error(`the server ended with ${code}:\n${log}`)))
     })
     const token = await link
-    const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-quic'] })
+    const browser = await browse()
     const world = new World(`https://127.0.0.1:${port}`, token, folder, child, browser)
     if (options.demo || options.kubeconfig) {
       await world.setUp()
       await world.scanned()
     }
+    return world
+  }
+
+  // join opens a browser for a server that somebody else started, and signs an administrator in by the API.
+  static async join(url: string, name: string, word: string): Promise<World> {
+    const world = new World(url, '', '', null, await browse())
+    const api = await world.door()
+    const answer = await api.post('/api/v1/session', { data: { name, password: word } })
+    expect(answer.status(), await answer.text()).toBe(200)
+    world.users.set('root-of-all', api)
     return world
   }
 
@@ -170,12 +182,13 @@ export class World {
     for (const context of this.contexts) await context.close()
     await this.browser.close()
     for (const api of this.users.values()) await api.dispose()
-    if (this.process.exitCode === null) {
-      const ended = new Promise((resolve) => this.process.on('exit', resolve))
-      this.process.kill('SIGTERM')
+    const server = this.process
+    if (server?.exitCode === null) {
+      const ended = new Promise((resolve) => server.on('exit', resolve))
+      server.kill('SIGTERM')
       await ended
     }
-    rmSync(this.folder, { recursive: true, force: true })
+    if (this.folder) rmSync(this.folder, { recursive: true, force: true })
   }
 }
 

@@ -81,6 +81,7 @@ const screens: [string, string][] = [
   ['protection-health', '/protection/health'],
   ['why', '/protection/why?policy=1&rule=STK-W-0001'],
   ['images', '/images'],
+  ['images-idle', '/images?view=idle'],
   ['image', '/images/{digest}'],
   ['image-layers', '/images/{digest}?tab=layers'],
   ['image-packages', '/images/{digest}?tab=packages'],

@@ -26,6 +26,7 @@ export function themeOf(mode: Mode): ThemeConfig {
       colorError: dark ? '#ff8a80' : '#b42318',
       colorWarning: dark ? '#f5b041' : '#9a5b00',
       colorSuccess: dark ? '#5cd08d' : '#13703f',
+      colorSuccessBg: dark ? '#12341f' : '#e3f6ea', // the library's own is a grey of this green
       borderRadius: 6,
       fontSize: 14,
       fontFamily: 'system-ui, -apple-system, "Segoe UI", "Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", sans-serif',

@@ -27,10 +27,11 @@ export function EvidenceView({ findingId, height = 420 }: { findingId: string; h
   return <ObjectEvidence object={query.data} height={height} again={again} />
 }
 
-type ObjectProps = { object: Schemas['ObjectView']; height?: number; again?: ReactNode }
+// bare: a place without a value is not one where nothing is set, but about what the value names, such as an image.
+type ObjectProps = { object: Schemas['ObjectView']; height?: number; again?: ReactNode; bare?: boolean }
 
 // ObjectEvidence shows an object with its faulty lines, and where it is from.
-export function ObjectEvidence({ object, height = 420, again }: ObjectProps) {
+export function ObjectEvidence({ object, height = 420, again, bare }: ObjectProps) {
   const { t } = useTranslation('parts')
   const [focus, setFocus] = useState<number>()
   const marks = useMemo(() => (object.marks ?? []).filter((m) => m.line > 0).map((m) => ({ line: m.line, endLine: m.endLine, note: m.message })), [object])
@@ -48,15 +49,17 @@ export function ObjectEvidence({ object, height = 420, again }: ObjectProps) {
         <Copy text={object.yaml} label={t('evidence.copy')} />
       </div>
       {object.reason && <Alert type="warning" showIcon title={sentence(object.reason)} />}
-      {object.marks.length > 0 && <Places places={object.marks} onShow={setFocus} />}
+      {object.marks.length > 0 && <Places places={object.marks} onShow={setFocus} bare={bare} />}
       <CodeView label={t('evidence.object')} text={object.yaml} firstLine={object.firstLine} marks={marks} focus={focus} height={height} />
       <div className={css.small}>{t('evidence.hidden')}</div>
     </div>
   )
 }
 
+const blank = (v: unknown) => v === undefined || v === null
+
 // Places lists each faulty place with what stands there and what is needed.
-function Places({ places, onShow }: { places: Place[]; onShow: (line: number) => void }) {
+function Places({ places, onShow, bare }: { places: Place[]; onShow: (line: number) => void; bare?: boolean }) {
   const { t } = useTranslation('parts')
   const [all, setAll] = useState(false)
   const shown = all ? places : places.slice(0, 5)
@@ -75,11 +78,13 @@ function Places({ places, onShow }: { places: Place[]; onShow: (line: number) =>
               )}
             </dd>
           </div>
-          <div>
-            <dt>{t('evidence.found')}</dt>
-            <dd className={css.found}>{m.found === undefined || m.found === null ? <em>{t('evidence.missing')}</em> : <code>{said(m.found)}</code>}</dd>
-          </div>
-          {m.want !== undefined && m.want !== null && (
+          {!(bare && blank(m.found) && blank(m.want)) && (
+            <div>
+              <dt>{t('evidence.found')}</dt>
+              <dd className={css.found}>{blank(m.found) ? <em>{t('evidence.missing')}</em> : <code>{said(m.found)}</code>}</dd>
+            </div>
+          )}
+          {!blank(m.want) && (
             <div>
               <dt>{t('evidence.want')}</dt>
               <dd className={css.want}>

@@ -43,7 +43,7 @@ export function EventActions({ event: e }: { event: Event }) {
           </Dropdown>
         )}
       </Space>
-      {action && <HandleEvents wanted={{ action, of: { ids: [e.id] }, was: e.state === 'unhandled' ? [e.id] : undefined }} close={() => setAction(null)} />}
+      {action && <HandleEvents wanted={{ action, of: { ids: [e.id] } }} close={() => setAction(null)} />}
     </>
   )
 }

@@ -76,7 +76,7 @@ export function EventBody({ event: e, heading }: { event: Event; heading?: boole
           items={[
             [t('col.owner'), ownerOf(e)],
             [t('col.cluster'), <Link key="c" to="/clusters/$id" params={{ id: e.targetId }}>{e.cluster}</Link>],
-            [t('col.policy'), <span key="p"><Link to="/protection/policies/$id" params={{ id: e.policyId }}>{e.policyName}</Link> {e.policyVersion ? t('version', { version: e.policyVersion }) : ''}</span>],
+            [t('col.policy'), <span key="p"><Link to="/protection/policies/$id" params={{ id: e.policyId }}>{e.policyName || e.policyId}</Link> {e.policyVersion ? t('version', { version: e.policyVersion }) : ''}</span>],
             e.container && [t('container'), <code key="k">{e.container}</code>],
             e.image && [t('col.image'), <code key="i">{e.image}</code>],
             e.digest && [t('digest'), <Link key="d" to="/images/$digest" params={{ digest: e.digest }}><code>{e.digest}</code></Link>],
@@ -93,7 +93,7 @@ export function EventBody({ event: e, heading }: { event: Event; heading?: boole
       </section>
       <section>
         <H>{t('object')}</H>
-        {other.isFetching ? <Skeleton active paragraph={{ rows: 8 }} /> : shown && <ObjectEvidence object={shown.object} />}
+        {other.isFetching ? <Skeleton active paragraph={{ rows: 8 }} /> : shown && <ObjectEvidence object={shown.object} bare={/^image(\/|$)/.test(e.rule)} />}
       </section>
       {shown?.diff && (
         <section>

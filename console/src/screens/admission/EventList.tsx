@@ -35,8 +35,7 @@ export function EventList({ filter, search, summary }: Props) {
   const first = query.data?.pages[0]
   const count = countOf(selected, first?.total ?? ids.length)
   const meant: Meant = selected.all ? { filter: bodyOf(filter) } : { ids: [...selected.ids] }
-  const was = selected.all ? undefined : rows.filter((r) => selected.ids.has(r.id) && r.state === 'unhandled').map((r) => r.id)
-  const act = (action: Action) => want({ action, of: meant, was })
+  const act = (action: Action) => want({ action, of: meant })
   const open = (id: string | undefined) => setUrl({ open: id }, search.open !== undefined && id !== undefined)
   const total = offersAll(selected, ids, query.hasNextPage) ? first?.total : undefined
   return (

@@ -13,9 +13,10 @@ import { useFormat } from '../../text/format'
 
 export type Action = Schemas['AdmissionHandling']['action']
 export type Meant = { ids: string[] } | { filter: ReturnType<typeof bodyOf> }
-// was are those of the chosen events that nobody had handled, as far as they are known: what can be taken back.
-export type Wanted = { action: Action; of: Meant; was?: string[] }
+export type Wanted = { action: Action; of: Meant }
 type Body = Schemas['AdmissionHandling']
+
+const mostBack = 2000 // the server names no more
 
 type Props = { wanted: Wanted; close: () => void; done?: () => void }
 
@@ -23,7 +24,7 @@ type Props = { wanted: Wanted; close: () => void; done?: () => void }
 const backs: Partial<Record<Action, Action>> = { ignore: 'reopen', handled: 'reopen' }
 
 // HandleEvents shows what an action would do before it does it, takes the reason, and offers to take it back where that can be.
-export function HandleEvents({ wanted: { action, of, was }, close, done }: Props) {
+export function HandleEvents({ wanted: { action, of }, close, done }: Props) {
   const { t } = useTranslation('admission')
   const { number } = useFormat()
   const { notification } = App.useApp()
@@ -48,21 +49,22 @@ export function HandleEvents({ wanted: { action, of, was }, close, done }: Props
       const did = await send({ action, ...(of as Partial<Body>), note: note.trim() || undefined, until: dated && until ? until : undefined })
       const key = `event-${Date.now()}`
       const back = backs[action]
+      const fresh = did.fresh ?? [] // what nobody had handled before: the rest had another state, which is not known any more
       notification.success({
         key,
         role: 'status',
         title: t(`done.${action}`, { count: did.changed, number: number(did.changed) }),
-        description: action === 'except' && <Link to="/exceptions">{t('toExceptions')}</Link>,
-        duration: back && was ? 15 : 6,
-        actions: back && was && was.length > 0 && did.changed > 0 && (
+        description: action === 'except' ? <Link to="/exceptions">{t('toExceptions')}</Link> : back && fresh.length === 0 && did.changed > mostBack ? t('tooManyBack', { number: number(mostBack) }) : undefined,
+        duration: back ? 15 : 6,
+        actions: back && fresh.length > 0 && (
           <Button
             size="small"
             onClick={() => {
               notification.destroy(key)
-              void send({ action: back, note: t('undone'), ids: was }).catch((e: unknown) => notification.error({ title: t('undoFailed'), description: e instanceof Error ? e.message : '' }))
+              void send({ action: back, note: t('undone'), ids: fresh }).catch((e: unknown) => notification.error({ title: t('undoFailed'), description: e instanceof Error ? e.message : '' }))
             }}
           >
-            {t('undo')}
+            {fresh.length < did.changed ? t('undoSome', { number: number(fresh.length) }) : t('undo')}
           </Button>
         ),
       })

@@ -18,7 +18,7 @@ export function useEventColumns(): Column<Line>[] {
   const { number } = useFormat()
   return [
     { key: 'kind', title: t('col.kind'), width: 150, render: (e) => <KindTag kind={e.kind} /> },
-    { key: 'severity', title: t('col.severity'), width: 80, render: (e) => <SeverityTag severity={e.severity} /> },
+    { key: 'severity', title: t('col.severity'), width: 100, render: (e) => <SeverityTag severity={e.severity} /> },
     {
       key: 'title',
       title: t('col.event'),
@@ -39,7 +39,7 @@ export function useEventColumns(): Column<Line>[] {
       width: 130,
       render: (e) => (
         <Link to="/protection/policies/$id" params={{ id: e.policyId }}>
-          {e.policyName}
+          {e.policyName || e.policyId}
         </Link>
       ),
     },

@@ -3,7 +3,9 @@ import { useParams } from '@tanstack/react-router'
 import { Alert, Button, Dropdown, Skeleton } from 'antd'
 import { useTranslation } from 'react-i18next'
 
+import { Facts } from './Facts'
 import { Findings } from './Findings'
+import { IdleRisks } from './IdleRisks'
 import css from './images.module.css'
 import { Layers } from './Layers'
 import { isKey, otherKinds, shortDigest, vulnerabilityKinds, type Image } from './model'
@@ -145,7 +147,13 @@ function Sections({ name, image, cluster, tab, choose }: SectionProps) {
   const { number } = useFormat()
   const count = (kinds: readonly string[]) => number(kinds.reduce((n, kind) => n + (image.kinds[kind] ?? 0), 0))
   const workloads = image.uses.reduce((n, u) => n + u.workloadCount, 0)
-  const sections = [
+  const idle = image.uses.length === 0 && image.read && !!image.digest // it has no findings, which would look like no risks
+  const sections = idle ? [
+    { key: 'risks', label: t('tab.risks'), children: <IdleRisks digest={image.digest!} /> },
+    { key: 'overview', label: t('idle.about'), children: <Facts image={image} /> },
+    { key: 'layers', label: t('tab.layers'), children: <Layers image={image} /> },
+    { key: 'packages', label: `${t('tab.packages')} (${number(image.packages)})`, children: <Packages name={name} image={image} cluster={cluster} /> },
+  ] : [
     { key: 'overview', label: t('tab.overview'), children: <Overview image={image} /> },
     ...(image.read ? [{ key: 'layers', label: t('tab.layers'), children: <Layers image={image} /> }] : []),
     { key: 'risks', label: `${t('tab.risks')} (${number(Object.values(image.kinds).reduce((a, b) => a + b, 0))})`, children: <Findings name={name} image={image} cluster={cluster} table="image-risks" /> },

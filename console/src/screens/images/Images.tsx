@@ -1,5 +1,6 @@
 import { Link, useNavigate } from '@tanstack/react-router'
-import { Button } from 'antd'
+import { Button, Skeleton } from 'antd'
+import { lazy, Suspense } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import css from './images.module.css'
@@ -16,11 +17,42 @@ import { Page } from '../../parts/Page'
 import { listOf, useUrl } from '../../parts/search'
 import { SearchBox } from '../../parts/SearchBox'
 import { severities, type SeverityWord } from '../../parts/Severity'
+import { TabBar } from '../../parts/TabBar'
 
 type Sort = 'score' | 'name' | 'cluster' | '-score' | '-name' | '-cluster'
 
-// Images lists the images that run, with their risks.
+const Idle = lazy(() => import('./Idle'))
+
+// Images lists the images that run, and those that were scanned and run nowhere.
 export default function Images() {
+  const { t } = useTranslation('images')
+  const [search, set] = useUrl()
+  const idle = search.view === 'idle'
+  return (
+    <Page title={t('title')} lead={idle ? t('idle.lead') : t('lead')}>
+      <TabBar
+        label={t('title')}
+        active={idle ? 'idle' : 'running'}
+        onChange={(key) => set({ view: key === 'idle' ? key : '' })}
+        tabs={[
+          { key: 'running', label: t('list.running'), children: <Running /> },
+          {
+            key: 'idle',
+            label: t('idle.title'),
+            children: (
+              <Suspense fallback={<Skeleton active paragraph={{ rows: 10 }} />}>
+                <Idle />
+              </Suspense>
+            ),
+          },
+        ]}
+      />
+    </Page>
+  )
+}
+
+// Running lists the images that run, with their risks.
+function Running() {
   const { t } = useTranslation(['images', 'words'])
   const [search, set] = useUrl()
   const [scope] = useScope()
@@ -50,7 +82,7 @@ export default function Images() {
   const narrowed = [search.q, search.severity, search.fixable, search.read, search.target, search.namespace].some(Boolean)
   const clear = () => set({ q: '', severity: '', fixable: '', read: '', target: '', namespace: '' })
   return (
-    <Page title={t('title')} lead={t('lead')}>
+    <>
       <div className={css.filters}>
         <SearchBox label={t('list.q')} value={search.q ?? ''} onChange={(q) => set({ q }, true)} />
         <Choice label={t('list.severity')} value={severity} options={severities.map((s) => ({ value: s, label: t(`words:severity.${s}`) }))} onChange={(v) => set({ severity: v })} />
@@ -91,7 +123,7 @@ export default function Images() {
           )
         }
       />
-    </Page>
+    </>
   )
 }
 

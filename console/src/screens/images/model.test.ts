@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { checks, imageKey, isKey, moves, plus, shortDigest, sum, type Image } from './model'
+import { checks, imageKey, isKey, moves, pinned, plus, shortDigest, sum, type Image } from './model'
 
 const now = Date.parse('2026-11-21T00:00:00Z')
 
@@ -60,4 +60,11 @@ test('sums of severities', () => {
   expect(plus({ high: 1 }, undefined, { high: 2, low: 3 })).toEqual({ high: 3, low: 3 })
   expect(sum({ high: 3, low: 3 })).toBe(6)
   expect(sum(undefined)).toBe(0)
+})
+
+test('an image is named by its digest in the repository that it was asked for in', () => {
+  const digest = 'sha256:' + 'a'.repeat(64)
+  expect(pinned({ reference: 'registry.example.com:5000/shop/web:1.0', digest })).toBe(`registry.example.com:5000/shop/web@${digest}`)
+  expect(pinned({ reference: `registry.example.com/shop/web:1.0@${digest}`, digest })).toBe(`registry.example.com/shop/web@${digest}`)
+  expect(pinned({ reference: 'web', digest })).toBe(`web@${digest}`)
 })

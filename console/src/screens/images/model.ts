@@ -64,3 +64,11 @@ export function moves(reference: string): boolean {
   const tag = last.includes(':') ? last.slice(last.indexOf(':') + 1) : ''
   return tag === '' || tag === 'latest'
 }
+
+// pinned names an image by its digest, in the repository that it was asked for in: policies look at both.
+export function pinned(row: { reference: string; digest: string }): string {
+  const name = row.reference.split('@')[0]!
+  const slash = name.lastIndexOf('/')
+  const colon = name.indexOf(':', slash + 1)
+  return `${colon < 0 ? name : name.slice(0, colon)}@${row.digest}`
+}

@@ -6,17 +6,17 @@ import { useTranslation } from 'react-i18next'
 import { ActionTag } from './ActionTag'
 import { Buckets, type By } from './Buckets'
 import css from './policies.module.css'
-import { asKubectl, sampleOf, type Live, type Preview } from './preview'
+import { asKubectl, named, sampleOf, type Live, type Preview } from './preview'
 import { actions } from './shapes'
 import { Undecided } from './Undecided'
 import blocks from '../../parts/Blocks.module.css'
 import { Problem } from '../../parts/Problem'
 import { useFormat } from '../../text/format'
 
-type Props = { ready: boolean; data?: Preview; pending: boolean; error: unknown; retry: () => void; narrow?: boolean; saved?: boolean }
+type Props = { ready: boolean; data?: Preview; pending: boolean; error: unknown; retry: () => void; narrow?: boolean; saved?: boolean; name?: string }
 
 // PreviewPane stays in view while a policy is written: what it would find now among what runs.
-export function PreviewPane({ ready, data, pending, error, retry, narrow, saved }: Props) {
+export function PreviewPane({ ready, data, pending, error, retry, narrow, saved, name }: Props) {
   const { t } = useTranslation('policies')
   const { number } = useFormat()
   const live = ready ? data?.live : undefined
@@ -38,7 +38,7 @@ export function PreviewPane({ ready, data, pending, error, retry, narrow, saved 
       ))}
     </div>
   )
-  const rest = live && <Details live={live} data={data!} saved={saved} />
+  const rest = live && <Details live={live} data={data!} saved={saved} name={name} />
   return (
     <aside className={css.pane} aria-label={t('preview.title')} aria-busy={pending} tabIndex={0}>
       {narrow ? (
@@ -77,7 +77,7 @@ function Looked({ live }: { live: Live }) {
   )
 }
 
-function Details({ live, data, saved }: { live: Live; data: Preview; saved?: boolean }) {
+function Details({ live, data, saved, name }: { live: Live; data: Preview; saved?: boolean; name?: string }) {
   const { t } = useTranslation('policies')
   const { number } = useFormat()
   const [by, setBy] = useState<By>('namespace')
@@ -100,7 +100,7 @@ function Details({ live, data, saved }: { live: Live; data: Preview; saved?: boo
       {sample && part(t(`preview.sample.${sample.group.action}`), (
         <>
           <ActionTag action={sample.group.action} />
-          <pre className={css.said}>{asKubectl(sample.group.action, sample.owner.refusal ?? '', sample.owner)}</pre>
+          <pre className={css.said}>{asKubectl(sample.group.action, named(sample.owner.refusal ?? '', name), sample.owner)}</pre>
         </>
       ))}
       {live.excepted > 0 && <p className={blocks.hint}>{t('preview.excepted', { count: live.excepted, number: number(live.excepted) })}</p>}

@@ -13,6 +13,11 @@ import blocks from '../../parts/Blocks.module.css'
 
 type Props = { draft: Draft; change: (d: Draft) => void }
 
+// narrow reports whether the scope names what own templates are asked for all the same.
+function narrow({ scope: s }: Draft): boolean {
+  return !!s && [s.operations, s.exceptUsers, s.exceptGroups, s.images, s.excludedImages].some((list) => (list?.length ?? 0) > 0)
+}
+
 // TemplateUses are the user's own ConstraintTemplates in a policy.
 export function TemplateUses({ draft, change }: Props) {
   const { t } = useTranslation('policies')
@@ -45,6 +50,7 @@ export function TemplateUses({ draft, change }: Props) {
           </div>
         </div>
       ))}
+      {uses.length > 0 && narrow(draft) && <p className={blocks.hint}>{t('template.wide')}</p>}
       {free.length > 0 ? (
         <Select
           aria-label={t('template.add')}

@@ -102,7 +102,7 @@ export function Wizard({ name, first, saved, done }: Props) {
           )}
           {save.error ? <Problem error={save.error} title={t('notSaved')} /> : null}
         </div>
-        <PreviewPane ready={preview.ready} data={preview.data} pending={preview.isFetching} error={preview.error} retry={() => void preview.refetch()} narrow={narrow} saved={!!saved} />
+        <PreviewPane ready={preview.ready} data={preview.data} pending={preview.isFetching} error={preview.error} retry={() => void preview.refetch()} narrow={narrow} saved={!!saved} name={draft.name} />
       </div>
       <div className={css.foot}>
         <span className={blocks.row}>

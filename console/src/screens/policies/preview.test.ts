@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { asKubectl, buckets, csvOf, hitsByRule, sampleOf, type Group, type Owner } from './preview'
+import { asKubectl, buckets, csvOf, hitsByRule, sampleOf, type Group, type Owner, named } from './preview'
 
 const owner = (name: string, namespace: string, more: Partial<Owner> = {}): Owner => ({ cluster: 'east', target: '1', kind: 'Deployment', namespace, name, count: 1, message: { en: `${name} is bad`, zh: '' }, ...more }) as Owner
 const group = (rule: string, action: Group['action'], owners: Owner[], more: Partial<Group> = {}): Group =>
@@ -38,4 +38,9 @@ test('the table quotes what must be quoted, and holds no formula', () => {
 
 test('each rule has its number of objects', () => {
   expect(hitsByRule(groups).get('a/block')).toBe(2)
+})
+
+test('the sample has the name that is being typed', () => {
+  expect(named('x. Policy "preview"; more', ' No $& ')).toBe('x. Policy "No $&"; more')
+  expect(named('x. Policy "preview"; more', ' ')).toBe('x. Policy "preview"; more')
 })

@@ -64,6 +64,11 @@ export function sampleOf(groups: Group[] | undefined | null): Hit | undefined {
     .sort((a, b) => rank(b.group.action) - rank(a.group.action) || severity.indexOf(a.group.severity) - severity.indexOf(b.group.severity))[0]
 }
 
+// named puts the name that is being typed into a sample: previews are asked for without it, so that nobody waits for its letters.
+export function named(message: string, name: string | undefined): string {
+  return name?.trim() ? message.replace(/(["“「])preview(["”」])/, (_, open: string, close: string) => open + name.trim() + close) : message
+}
+
 // asKubectl is what kubectl prints when a request is refused, or let in with a warning.
 export function asKubectl(action: Action, message: string, object: { kind: string; name: string }): string {
   const made = `${object.kind.toLowerCase()}/${object.name} created`

@@ -9,6 +9,9 @@ import { When } from '../../parts/When'
 import { useFormat } from '../../text/format'
 import { inWords } from '../policies/preview'
 
+// Names that the API gives to what has no name of its own.
+const plain = { 'cluster settings': 'settings', "the nodes' files": 'files', "the node's files": 'files', 'every node': 'everyNode', 'the whole cluster': 'wholeCluster', 'every request': 'everyRequest', 'protection is off': 'off', 'other API versions': 'otherVersions', exceptions: 'exceptions' } as const
+
 // BypassTab lists everything that gets around the protection of a cluster.
 export default function BypassTab({ target }: { target: string }) {
   const { t } = useTranslation('protection')
@@ -17,6 +20,7 @@ export default function BypassTab({ target }: { target: string }) {
   if (query.error) return <Problem error={query.error} retry={() => void query.refetch()} />
   if (!query.data) return <Skeleton active paragraph={{ rows: 10 }} />
   const { items, gaps, at } = query.data
+  const word = (text: string) => (text in plain ? t(`bypass.plain.${plain[text as keyof typeof plain]}`) : undefined)
   return (
     <div className={blocks.stack}>
       <p>
@@ -43,7 +47,7 @@ export default function BypassTab({ target }: { target: string }) {
               <tr key={i}>
                 <td>{t(`bypass.of.${b.kind}`)}</td>
                 <td className={blocks.anywhere}>
-                  <code>{b.what}</code>
+                  {word(b.what) ?? <code>{b.what}</code>}
                 </td>
                 <td>{inWords(b.text)}</td>
                 <td>
@@ -52,7 +56,7 @@ export default function BypassTab({ target }: { target: string }) {
                       {b.source}
                     </Link>
                   ) : (
-                    b.source
+                    (word(b.source) ?? b.source)
                   )}
                 </td>
                 <td className={blocks.number}>{b.objects < 0 ? <span title={t('bypass.notCounted')}>–</span> : number(b.objects)}</td>

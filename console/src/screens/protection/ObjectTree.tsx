@@ -60,6 +60,7 @@ function One({ object: o }: { object: TreeObject }) {
     <details onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary className={blocks.summary}>{name}</summary>
       {o.why && <p className={blocks.hint}>{o.why}</p>}
+      {open && o.yaml === undefined && <p className={blocks.hint}>{t('plan.later')}</p>}
       {open && o.yaml && <CodeView label={t('yamlOf', { name: `${o.kind} ${name}` })} text={o.yaml} height={320} />}
     </details>
   )
