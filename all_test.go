@@ -133,7 +133,7 @@ var imports = map[string][]string{
 	"provider/memory":   {"finding", "policy", "provider/protocol"},
 	"provider/spool":    {"provider/protocol"},
 	"provider/link":     {"policy", "provider/protocol"},
-	"provider":          {"collect/decode", "credential", "exhibit", "finding", "inventory", "policy", "provider/link", "provider/memory", "provider/protocol", "provider/spool", "repair", "thrift"},
+	"provider":          {"collect/decode", "credential", "exhibit", "inventory", "policy", "provider/link", "provider/memory", "provider/protocol", "provider/spool", "repair", "thrift"},
 	// the server
 	"api/client":        {},
 	"admission":         {"audit", "collect/decode", "exception", "exhibit", "finding", "identity", "inventory", "leader", "ledger", "live", "outbox", "policy", "provider/protocol", "repair", "rule", "store"},

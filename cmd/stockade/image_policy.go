@@ -293,7 +293,7 @@ func (f *policyFlags) write(w io.Writer, lang string, now time.Time) {
 		}
 		fmt.Fprintf(w, "%s%s%s (%s)\n", name, colon, actionWords[v.Action].In(lang), printable(f.took.Name))
 		for _, x := range v.Failed {
-			fmt.Fprintf(w, "  [%s] %s\n", verdict.ActionOf(f.took, x.Check, now), printable(x.Message.In(lang)))
+			fmt.Fprintf(w, "  [%s] %s\n", verdict.ActionOf(f.took, x.Check, now), printable(x.Says(lang)))
 			if fix := x.Fix.In(lang); fix != "" {
 				fmt.Fprintf(w, "      %s\n", printable(fix))
 			}

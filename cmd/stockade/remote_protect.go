@@ -267,7 +267,7 @@ func (r *remote) shown(st *protection) error {
 		}
 	}
 	r.pairs("cluster", st.Name, "state", string(st.State), "reason", st.Reason, "gatekeeper", gatekeeper, "policies", strconv.Itoa(st.Policies), "constraints", strconv.Itoa(st.Constraints),
-		"providers", fmt.Sprintf("%d of %d", st.Summary.Replicas, st.Summary.Wanted), "in force", st.Generation)
+		"providers", fmt.Sprintf("%d of %d", st.Alive, st.WantedAlive), "in force", st.Generation)
 	for _, p := range st.Problems {
 		fmt.Fprintln(r.s.out, "problem:", printable(p.Reason))
 	}
@@ -289,7 +289,7 @@ func (r *remote) protectStatus() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return list(cmd.Context(), r, "/protection", url.Values{}, []string{"ID", "CLUSTER", "STATE", "POLICIES", "PROVIDERS", "GATEKEEPER", "DRIFT", "REASON"}, func(p protect.Summary) []string {
-					return []string{strconv.FormatInt(p.TargetID, 10), p.Name, string(p.State), strconv.Itoa(p.Policies), fmt.Sprintf("%d/%d", p.Replicas, p.Wanted), p.Gatekeeper, strconv.Itoa(p.Drift), p.Reason}
+					return []string{strconv.FormatInt(p.TargetID, 10), p.Name, string(p.State), strconv.Itoa(p.Policies), fmt.Sprintf("%d/%d", p.Alive, p.WantedAlive), p.GatekeeperVersion, strconv.Itoa(p.Drifted), p.Reason}
 				})
 			}
 			return r.cluster(cmd.Context(), args[0], func(id string) error {

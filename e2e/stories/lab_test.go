@@ -36,9 +36,7 @@ func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "stockade-stories")
 	if err == nil {
 		stockade = filepath.Join(dir, "stockade")
-		build := exec.Command("go", "build", "-o", stockade, "stockade.dev/stockade/cmd/stockade")
-		build.Stdout, build.Stderr = os.Stderr, os.Stderr
-		err = build.Run()
+		err = lab.Program(stockade)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "building stockade:", err)
@@ -176,3 +174,6 @@ func creator(t *testing.T, cp *lab.ControlPlane) func(map[string]any) {
 		}
 	}
 }
+
+// TestSources has the results of this room hang on the program, which is built and not imported.
+func TestSources(t *testing.T) { lab.Sources(t) }

@@ -13,6 +13,7 @@ import (
 	"stockade.dev/stockade/internal/exception"
 	"stockade.dev/stockade/internal/identity"
 	"stockade.dev/stockade/internal/ledger"
+	"stockade.dev/stockade/internal/policy"
 	"stockade.dev/stockade/internal/store"
 )
 
@@ -140,6 +141,9 @@ func exceptionChanges(a *API, b *exception.Book) {
 			e, err := b.Preview(ctx, exception.Request{Draft: in.Body})
 			if err != nil {
 				return excepted[*One[exception.Effect]](nil, err)
+			}
+			for _, t := range policy.AtAdmission(&in.Body.Scope) {
+				e.Admission = append(e.Admission, t.In(Lang(ctx)))
 			}
 			return &One[exception.Effect]{Body: *e}, nil
 		})

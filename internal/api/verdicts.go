@@ -295,7 +295,7 @@ func verdictOf(b *policy.Bundle, v *policy.ImageVerdict, lang string, now time.T
 				items = []string{}
 			}
 			out.Failed = append(out.Failed, FailedCheck{Policy: NamedPolicy{x.ID, x.Name}, Check: f.Check, Kind: f.Kind, Action: verdict.ActionOf(x, f.Check, now), Count: f.Count,
-				Worst: f.Worst, Items: items, Message: f.Message.In(lang), Fix: f.Fix.In(lang)})
+				Worst: f.Worst, Items: items, Message: f.Says(lang), Fix: f.Fix.In(lang)})
 		}
 	}
 	for _, o := range v.Open {

@@ -16,7 +16,7 @@ const slack = 16 << 20
 func Run(ctx context.Context) {
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
-	giveBack()
+	GiveBack()
 	for {
 		select {
 		case <-ctx.Done():
@@ -26,12 +26,13 @@ func Run(ctx context.Context) {
 		sample := []gometrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
 		gometrics.Read(sample)
 		if free, garbage := sample[0].Value.Uint64(), int64(sample[1].Value.Uint64())-int64(sample[2].Value.Uint64()); free > slack || garbage > slack { //nolint:gosec // bytes of memory
-			giveBack()
+			GiveBack()
 		}
 	}
 }
 
-func giveBack() {
+// GiveBack gives back at once: between steps of a start that each need much, so that they do not add up.
+func GiveBack() {
 	debug.FreeOSMemory()
 	dropText()
 }
