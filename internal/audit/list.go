@@ -26,9 +26,6 @@ type Filter struct {
 	To     time.Time // before this time
 }
 
-// like escapes what LIKE reads as wildcards.
-var like = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
 func (f Filter) where(q *bun.SelectQuery) {
 	if f.Actor != "" {
 		q.Where("actor = ?", f.Actor)
@@ -38,10 +35,10 @@ func (f Filter) where(q *bun.SelectQuery) {
 	case strings.Contains(f.Action, "."):
 		q.Where("action = ?", f.Action)
 	default:
-		q.Where(`action LIKE ? ESCAPE '\'`, like.Replace(f.Action)+".%")
+		q.Where(`action LIKE ? ESCAPE '\'`, store.Like(f.Action)+".%")
 	}
 	if f.Object != "" {
-		q.Where(`lower(object) LIKE ? ESCAPE '\'`, "%"+like.Replace(strings.ToLower(f.Object))+"%")
+		q.Where(`lower(object) LIKE ? ESCAPE '\'`, "%"+store.Like(strings.ToLower(f.Object))+"%")
 	}
 	if f.Target != 0 {
 		q.Where("target_id = ?", f.Target)

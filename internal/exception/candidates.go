@@ -9,6 +9,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"stockade.dev/stockade/internal/ledger"
+	"stockade.dev/stockade/internal/store"
 )
 
 // chunk is how many findings are looked at, and changed, at a time.
@@ -148,7 +149,7 @@ func (b *Book) byAlias(ctx context.Context, e *entry, w *way) error {
 		return nil
 	}
 	var advice []int64
-	like := `%"` + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(e.CVE) + `"%`
+	like := `%"` + store.Like(e.CVE) + `"%`
 	err := b.db.R.NewSelect().Table("advice").Column("id").Where(`body LIKE ? ESCAPE '\'`, like).Limit(most).Scan(ctx, &advice)
 	if err != nil || len(advice) == 0 {
 		return err

@@ -69,7 +69,7 @@ func (f *Filter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 		q = q.Where("e.status = ? AND e.expires_at > 0 AND e.expires_at < ?", Approved, store.At(f.EndBefore))
 	}
 	if f.Query != "" {
-		like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(f.Query)) + "%"
+		like := "%" + store.Like(strings.ToLower(f.Query)) + "%"
 		q = q.Where(`(lower(e.reason) LIKE ? ESCAPE '\' OR lower(e.scope) LIKE ? ESCAPE '\' OR lower(e.requester) LIKE ? ESCAPE '\')`, like, like, like)
 	}
 	return q

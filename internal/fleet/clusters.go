@@ -98,7 +98,7 @@ func (f *Fleet) List(ctx context.Context, v identity.Visible, filter Filter, pag
 		q = q.Where("t.looked_at < ?", store.At(filter.Before))
 	}
 	if filter.Search != "" {
-		escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(filter.Search))
+		escaped := store.Like(strings.ToLower(filter.Search))
 		q = q.Where(`lower(t.name) LIKE ? ESCAPE '\'`, "%"+escaped+"%")
 	}
 	if page.After != "" {

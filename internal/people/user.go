@@ -132,7 +132,7 @@ func get(ctx context.Context, db bun.IDB, id int64) (*User, error) {
 func (s *Service) List(ctx context.Context, text string, page store.Page) (users []*User, next string, err error) {
 	q := s.db.R.NewSelect().Model(&users).Where("removed_at = 0").OrderExpr("name").Limit(int64(page.Size() + 1))
 	if text != "" {
-		like := "%" + likeWord(strings.ToLower(text)) + "%"
+		like := "%" + store.Like(strings.ToLower(text)) + "%"
 		q.Where(`(name LIKE ? ESCAPE '\' OR lower(display_name) LIKE ? ESCAPE '\' OR lower(email) LIKE ? ESCAPE '\')`, like, like, like)
 	}
 	if page.After != "" {
@@ -150,11 +150,6 @@ func (s *Service) List(ctx context.Context, text string, page store.Page) (users
 		next = store.Cursor(users[len(users)-1].Name)
 	}
 	return users, next, fill(ctx, s.db.R, users...)
-}
-
-// likeWord escapes what LIKE reads as wildcards.
-func likeWord(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
 // Named is a user as those see it who assign work.

@@ -136,7 +136,7 @@ func (s *Service) List(ctx context.Context, v identity.Visible, f Filter, page s
 		q = q.Where("coalesce(p.state, 'unprotected') = ?", f.State)
 	}
 	if f.Search != "" {
-		escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(f.Search))
+		escaped := store.Like(strings.ToLower(f.Search))
 		q = q.Where(`lower(t.name) LIKE ? ESCAPE '\'`, "%"+escaped+"%")
 	}
 	if page.After != "" {

@@ -51,7 +51,7 @@ func (s *Service) Projects(ctx context.Context, v identity.Visible, search strin
 		where, args = append(where, "t.id IN (?)"), append(args, in(wholly(v)))
 	}
 	if search != "" {
-		escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(search))
+		escaped := store.Like(strings.ToLower(search))
 		where, args = append(where, `lower(t.name) LIKE ? ESCAPE '\'`), append(args, "%"+escaped+"%")
 	}
 	if page.After != "" {
