@@ -15,7 +15,8 @@ RACE    := ./internal/scan ./internal/rule ./internal/collect ./internal/collect
 	./internal/store ./internal/triage ./internal/exception ./internal/identity ./internal/fleet/... ./internal/live ./internal/leader \
 	./internal/job ./internal/task ./internal/notify/... ./internal/server ./internal/api/... ./internal/watch \
 	./internal/anatomy ./internal/exhibit ./internal/intake ./internal/registries ./internal/vitals ./internal/attack \
-	./internal/policy/... ./internal/preview ./internal/verdict ./internal/signature ./internal/provider/... ./internal/protect ./internal/admission
+	./internal/policy/... ./internal/preview ./internal/verdict ./internal/signature ./internal/provider/... ./internal/protect ./internal/admission \
+	./internal/agent/... ./internal/nodes ./internal/urgent ./internal/emergency/... ./internal/collect/node/...
 
 CONSOLE := $(shell find console/src console/public console/index.html console/package-lock.json console/vite.config.ts -type f 2>/dev/null) internal/api/openapi.yaml
 

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -34,10 +35,13 @@ func main() {
 	flag.StringVar(&o.write, "write", "", "file to write the results to; what other parts wrote there stays")
 	flag.BoolVar(&o.live, "live", true, "measure against a real API server too")
 	flag.StringVar(&o.corpus, "corpus", "", "folder of real manifests to measure as well")
-	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching), server (findings, lists, tasks), console (pages in a browser; needs make console), attack (attack paths), protection (admission in protected clusters; root, for a whole cluster) or all")
-	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; of the part server: ingest, lists, tasks, exceptions, memory; of the part protection: "+strings.Join(protectionSteps, ", ")+"; the results are printed, not written")
+	flag.StringVar(&o.part, "part", "all", "what to measure: configuration (manifests and clusters), software (images, advisories, matching), server (findings, lists, tasks), console (pages in a browser; needs make console), attack (attack paths), protection (admission in protected clusters; root, for a whole cluster), agents (scans of nodes, many agents; root, for a whole node) or all")
+	flag.StringVar(&o.only, "only", "", "steps of the part software, separated by commas: "+strings.Join(softwareSteps, ", ")+"; of the part server: ingest, lists, tasks, exceptions, memory; of the part protection: "+strings.Join(protectionSteps, ", ")+"; of the part agents: "+strings.Join(agentSteps, ", ")+"; the results are printed, not written")
 	flag.StringVar(&o.feeds, "feeds", "testdata/feeds", "folder of feeds to build the database of")
 	flag.StringVar(&o.kinds, "kinds", "", "measure only images whose name has this in it")
+	flag.IntVar(&o.agents, "agents", 5000, "simulated agents of the part agents")
+	flag.DurationVar(&o.interval, "interval", time.Minute, "time between the beats of an agent in the part agents")
+	flag.StringVar(&o.postgres, "postgres", "", "URL of an empty PostgreSQL database: the part agents measures two replicas on it too")
 	flag.IntVar(&o.runs, "runs", 3, "runs of each process in the part software; the median counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -50,9 +54,11 @@ func main() {
 
 // options are the flags.
 type options struct {
-	stockade, write, corpus, part, only, feeds, kinds string
-	live                                              bool
-	runs                                              int
+	stockade, write, corpus, part, only, feeds, kinds, postgres string
+
+	live         bool
+	runs, agents int
+	interval     time.Duration
 }
 
 func run(ctx context.Context, o options) error {
@@ -72,11 +78,11 @@ func run(ctx context.Context, o options) error {
 	var parts []string
 	switch o.part {
 	case "all":
-		parts = []string{"configuration", "software", "server", "console", "attack", "protection"}
-	case "configuration", "software", "server", "console", "attack", "protection":
+		parts = []string{"configuration", "software", "server", "console", "attack", "protection", "agents"}
+	case "configuration", "software", "server", "console", "attack", "protection", "agents":
 		parts = []string{o.part}
 	default:
-		return fmt.Errorf("-part %q: want configuration, software, server, console, attack, protection or all", o.part)
+		return fmt.Errorf("-part %q: want configuration, software, server, console, attack, protection, agents or all", o.part)
 	}
 	for _, part := range parts {
 		b := &bench{ctx: ctx, stockade: stockade, self: self, tmp: tmp, feeds: o.feeds, runs: o.runs, before: load()}
@@ -92,6 +98,8 @@ func run(ctx context.Context, o options) error {
 			steps = b.attackPaths
 		case "protection":
 			steps = b.protection
+		case "agents":
+			steps = b.nodeAgent
 		}
 		if err := steps(o); err != nil {
 			return err
@@ -125,7 +133,7 @@ func (b *bench) configuration(o options) error {
 }
 
 // titles are the headings of the parts in the file of results.
-var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching", "server": "# The server", "console": "# The console", "attack": "# Attack paths", "protection": "# Container cluster protection"}
+var titles = map[string]string{"configuration": "# Results", "software": "# Images, advisories, matching", "server": "# The server", "console": "# The console", "attack": "# Attack paths", "protection": "# Container cluster protection", "agents": "# The node agent"}
 
 // rewrite puts a part in the place that it has in a file, or at the end.
 func rewrite(file, part, text string) error {

@@ -16,21 +16,28 @@ var protectionSteps = []string{"node", "provider", "preview", "rejudge", "admiss
 
 // protection measures what protected clusters and those who operate them feel.
 func (b *bench) protection(o options) error {
-	wanted := func(step string) bool { return o.only == "" || slices.Contains(strings.Split(o.only, ","), step) }
 	b.say("Every table is of one run; compare what stands in one table.\n")
-	for _, s := range []struct {
-		step string
-		run  func() error
-	}{{"node", b.node}, {"provider", b.provider}, {"preview", b.preview}, {"rejudge", b.rejudge}, {"admissions", b.admissions}} {
-		if !wanted(s.step) {
+	return b.steps(o, []step{{"node", b.node}, {"provider", b.provider}, {"preview", b.preview}, {"rejudge", b.rejudge}, {"admissions", b.admissions}})
+}
+
+// step is a piece of a part that can be run alone.
+type step struct {
+	name string
+	run  func() error
+}
+
+// steps runs those that -only names, or all.
+func (b *bench) steps(o options, list []step) error {
+	for _, s := range list {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), s.name) {
 			continue
 		}
-		b.progress("%s", s.step)
+		b.progress("%s", s.name)
 		began := time.Now()
 		if err := s.run(); err != nil {
-			return fmt.Errorf("%s: %w", s.step, err)
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		b.progress("%s took %.0f s", s.step, time.Since(began).Seconds())
+		b.progress("%s took %.0f s", s.name, time.Since(began).Seconds())
 	}
 	return nil
 }
@@ -49,7 +56,7 @@ func (b *bench) node() error {
 	b.say("## Creating pods\n")
 	b.say("A whole cluster on this machine: API server, kubelet, Gatekeeper and two providers in pods, the server beside them.")
 	b.say("One kept connection; POST of a pod of two containers as a dry run, which is admitted: 5 runs of 200, 3 of 800 for eight at a time, the median of the")
-	b.say("runs counts. The four states are of the same cluster one after the other; added is against its last, when the webhooks are taken away and Gatekeeper's")
+	b.say("runs counts. The states are of the same cluster one after the other; added is against the last, when the webhooks are taken away and Gatekeeper's")
 	b.say("pods still run. One policy that blocks, with 30 rules of the library that a pod can violate, the gravest first.\n\n1 at a time:\n%s", create)
 	b.say("\n## From a change to its effect\n\nFrom the request that changes something until a pod is decided on by it, asked every 20 ms. Goal: under 30 s.\n%s", effect)
 	return nil
@@ -113,7 +120,7 @@ func (b *bench) tables(room, name, times string) (string, error) {
 	var kept []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
-		if !uninteresting.MatchString(line) && !strings.HasPrefix(line, "Benchmark") && !strings.HasPrefix(line, "    ") {
+		if !uninteresting.MatchString(line) && !strings.HasPrefix(line, "Benchmark") && !strings.HasPrefix(line, "    ") && !strings.HasSuffix(line, "[output truncated]") {
 			kept = append(kept, line)
 		}
 	}

@@ -39,6 +39,7 @@ type buildFlags struct {
 	shrink   bool
 	force    bool
 	noText   bool
+	urgent   []string
 	all      bool
 }
 
@@ -67,6 +68,7 @@ place of the output (--force). Until the last step the old database stays in use
 	fl.BoolVar(&f.shrink, "accept-shrink", false, "build although a feed has shrunk")
 	fl.BoolVar(&f.force, "force", false, "replace a newer or unreadable database too")
 	fl.BoolVar(&f.all, "all", false, "list everything that was not read, not just the first of it")
+	fl.StringArrayVar(&f.urgent, "emergencies", nil, "folder of emergency vulnerabilities (ID/emergency.yaml) beside the built-in ones; repeatable")
 	fl.BoolVar(&f.noText, "no-text", false, "leave titles, descriptions and references out")
 	return cmd
 }
@@ -141,6 +143,9 @@ func (f *buildFlags) output() (o database.Output, err error) {
 		at = time.Unix(sec, 0).UTC()
 	}
 	o.BuiltAt, o.Force, o.Generation = at.UTC().Format(time.RFC3339), f.force, 1
+	if o.Emergencies, err = packedEmergencies(f.urgent); err != nil {
+		return o, err
+	}
 	if err := f.compare(&o); err != nil {
 		return o, err
 	}

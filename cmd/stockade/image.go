@@ -188,39 +188,6 @@ func scanSBOM(s streams) *cobra.Command {
 	return cmd
 }
 
-func scanNode(s streams) *cobra.Command {
-	var f scanFlags
-	root := "/"
-	cmd := &cobra.Command{Use: "node", Short: "Scan the software installed on this node", Args: cobra.NoArgs,
-		Long: `Scan the packages, libraries and binaries of a node's file system for vulnerabilities. Nothing is changed; images of the
-container runtime and other file systems are left out.`,
-		Example: "  stockade scan node --root /host",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := f.images.reader(f.offline)
-			if err != nil {
-				return err
-			}
-			r.Options.OneFileSystem = true
-			r.Options.SkipDirs = append(r.Options.SkipDirs, "var/lib/containerd", "var/lib/docker", "var/lib/containers", "var/lib/kubelet/pods", "run", "tmp")
-			name, err := os.Hostname()
-			if err != nil {
-				name = root
-			}
-			load := func(ctx context.Context, _ scan.Use) (*inventory.Software, error) {
-				sw, err := r.Load(ctx, scan.Use{Reference: "rootfs:" + root})
-				if err == nil {
-					sw.Kind, sw.Name = "node", name
-				}
-				return sw, err
-			}
-			return f.runSoftware(cmd.Context(), s, "node", []scan.Use{{Reference: name}}, load)
-		}}
-	f.register(cmd)
-	f.images.register(cmd)
-	cmd.Flags().StringVar(&root, "root", root, "where the node's file system is, when it is mounted into a container")
-	return cmd
-}
-
 // runSoftware scans what was asked for by name. load is nil for images.
 func (f *scanFlags) runSoftware(ctx context.Context, s streams, kind string, asked []scan.Use, load func(context.Context, scan.Use) (*inventory.Software, error)) error {
 	var names []string
@@ -261,6 +228,11 @@ Stockade's own form: "stockade scan image --inventory" matches it against any la
 			if err != nil {
 				return err
 			}
+			list, err := builtin()
+			if err != nil {
+				return err
+			}
+			r.Options.Probes = probes(list) // an inventory is judged for emergencies later
 			sw, err := r.Load(cmd.Context(), scan.Use{Reference: args[0]})
 			if err != nil {
 				return fault.Wrap(fault.Input, "reading "+args[0], err)

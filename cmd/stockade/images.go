@@ -45,10 +45,13 @@ type imageFlags struct {
 	noCache     bool
 	inferred    bool
 	owned       bool
+	checks      []string // classes of checks for emergencies
+	urgent      *examine.Urgent
 	asked       bool // --scanners was given: images are looked into even without a database
 
 	published func(id string) string // date of a vulnerability, while the database is open
 	conclude  func() any             // what a policy says of the images, when they have been read; nil: nobody asks
+	known     *malware.Set           // hashes of malicious files, when a reader was made
 }
 
 var scannerNames = []string{"packages", "secrets", "malware"}
@@ -71,6 +74,7 @@ func (f *imageFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.owned, "owned", false, "also report upstream advisories on files of system packages on which the system's vendor is silent")
 	fl.StringSliceVar(&f.hashes, "malware-hashes", nil, "file of hashes of malicious files; repeatable")
 	fl.StringVar(&f.clamd, "clamd", "", "ClamAV daemon to ask about programs, scripts and archives: a socket path or HOST:PORT")
+	fl.StringSliceVar(&f.checks, "emergency-checks", []string{"read", "process"}, "what verifying emergency vulnerabilities may do: read (files), process (/proc), request (one harmless request to a local port), or none")
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) { f.asked = cmd.Flags().Changed("scanners") }
 	fl.StringVar(&f.cache, "cache-dir", "", "folder for what is known of layers (default: the user's cache folder)")
 	fl.BoolVar(&f.noCache, "no-cache", false, "read every layer, keep nothing")
@@ -112,14 +116,7 @@ func (f *imageFlags) reader(offline bool) (*examine.Reader, error) {
 		return nil, err
 	}
 	if !f.noCache {
-		dir := f.cache
-		if dir == "" {
-			base, err := os.UserCacheDir()
-			if err != nil {
-				base = os.TempDir()
-			}
-			dir = filepath.Join(base, "stockade", "layers")
-		}
+		dir := f.cacheDir()
 		kept, err := image.NewDirectory(dir, mostKept)
 		if err == nil {
 			o.Store, err = image.NewStore(kept)
@@ -133,6 +130,18 @@ func (f *imageFlags) reader(offline bool) (*examine.Reader, error) {
 	return r, err
 }
 
+// cacheDir is where what is known of layers and files is kept.
+func (f *imageFlags) cacheDir() string {
+	if f.cache != "" {
+		return f.cache
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	return filepath.Join(base, "stockade", "layers")
+}
+
 // watch sets up the search for malicious files: hash lists, and a daemon where one is named.
 func (f *imageFlags) watch(o *image.Options) error {
 	if o.Scanners.NoMalware {
@@ -142,7 +151,7 @@ func (f *imageFlags) watch(o *image.Options) error {
 	if err := set.Load(f.hashes...); err != nil {
 		return fault.Wrap(fault.Input, "--malware-hashes", err)
 	}
-	o.Malware = set
+	o.Malware, f.known = set, set
 	if f.clamd != "" {
 		o.Clamd = &malware.Clamd{Address: f.clamd}
 		version, err := o.Clamd.Version(context.Background())
@@ -169,6 +178,19 @@ func (f *imageFlags) software(r *examine.Reader, asked []scan.Use, cfg *scan.Con
 	if err != nil {
 		return close, err
 	}
+	notes, err := f.setUrgent(db)
+	if err != nil {
+		if db != nil {
+			db.Close()
+		}
+		return close, err
+	}
+	s.Notes = notes
+	if !slices.Contains(f.scanners, "packages") {
+		f.urgent.List = nil // nothing was read that could be judged
+	}
+	r.Options.Probes = probes(f.urgent.List)
+	s.Urgent = f.urgent.Findings(context.Background())
 	if db == nil {
 		s.NoDatabase = noDatabase
 		return close, nil

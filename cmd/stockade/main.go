@@ -82,7 +82,7 @@ Exit codes: 0 done; 1 findings at or above --fail-on; 2 wrong usage or unreadabl
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serverCommand(s), loginCommand(s), logoutCommand(s), clusterCommand(s), connectorCommand(s), providerCommand(s), protectCommand(s), exceptionCommand(s), taskCommand(s), findingCommand(s))
+	root.AddCommand(serverCommand(s), loginCommand(s), logoutCommand(s), clusterCommand(s), nodeCommand(s), connectorCommand(s), agentCommand(s), providerCommand(s), protectCommand(s), exceptionCommand(s), taskCommand(s), findingCommand(s), emergencyCommand(s))
 	root.AddCommand(scanCommand(s), dbCommand(s), sbomCommand(s), ruleCommand(s), policyCommand(s), snapshotCommand(s), reportCommand(s), versionCommand(s))
 	return root
 }

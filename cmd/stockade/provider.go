@@ -55,7 +55,7 @@ can be given in the environment: STOCKADE_PROVIDER_LISTEN, ..._HEALTH_LISTEN, ..
 				debug.SetMemoryLimit(providerMemory)
 			}
 			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(50)
+				debug.SetGCPercent(40)
 			}
 			lib, err := library("", nil, nil)
 			if err != nil {

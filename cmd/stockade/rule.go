@@ -69,10 +69,14 @@ func view(r *rule.Rule) ruleView {
 }
 
 func ruleList(s streams) *cobra.Command {
-	var form, lang, dir string
+	var form, lang, dir, db string
 	var only, skip []string
-	cmd := &cobra.Command{Use: "list", Short: "List the rules", Args: cobra.NoArgs,
+	urgent := false
+	cmd := &cobra.Command{Use: "list", Short: "List the rules, or the emergency vulnerabilities", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if urgent {
+				return listEmergencies(s, form, lang, db)
+			}
 			lib, err := library(dir, only, skip)
 			if err != nil {
 				return err
@@ -100,13 +104,15 @@ func ruleList(s streams) *cobra.Command {
 		}}
 	cmd.Flags().StringVarP(&form, "output", "o", "table", "table or json")
 	cmd.Flags().StringVar(&lang, "lang", "en", "en or zh")
+	cmd.Flags().BoolVar(&urgent, "emergency", false, "list emergency vulnerabilities with their sources and checks")
+	cmd.Flags().StringVar(&db, "db", "", "with --emergency: folder of the advisory database, whose list counts where it is newer")
 	ruleFlags(cmd, &dir, &only, &skip)
 	return cmd
 }
 
 func ruleShow(s streams) *cobra.Command {
 	var lang, dir string
-	cmd := &cobra.Command{Use: "show RULE", Short: "Show a rule: why it matters, how to fix it, what it maps to", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "show RULE", Short: "Show a rule or an emergency: why it matters, how to fix it, what it maps to", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			lib, err := library(dir, nil, nil)
 			if err != nil {
@@ -123,7 +129,17 @@ func ruleShow(s streams) *cobra.Command {
 				}
 			}
 			if found == 0 {
-				return usage("no rule is named %q (see: stockade rule list)", args[0])
+				list, err := emergenciesInUse(s, "")
+				if err != nil {
+					return err
+				}
+				for _, e := range list {
+					if strings.EqualFold(e.ID, args[0]) || strings.EqualFold(e.Name, args[0]) || slices.Contains(e.Aliases, strings.ToUpper(args[0])) {
+						showEmergency(s, e, lang)
+						return nil
+					}
+				}
+				return usage("no rule is named %q (see: stockade rule list, and stockade rule list --emergency)", args[0])
 			}
 			return nil
 		}}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -24,8 +26,10 @@ import (
 	"stockade.dev/stockade/demo"
 	"stockade.dev/stockade/frameworks"
 	"stockade.dev/stockade/internal/collect/image"
+	"stockade.dev/stockade/internal/collect/image/malware"
 	"stockade.dev/stockade/internal/collect/snapshot"
 	"stockade.dev/stockade/internal/compliance"
+	"stockade.dev/stockade/internal/emergency"
 	"stockade.dev/stockade/internal/examine"
 	"stockade.dev/stockade/internal/fault"
 	"stockade.dev/stockade/internal/server"
@@ -74,6 +78,12 @@ The keys that encrypt credentials are in DATA/keys, or in $STOCKADE_KEYS. Keep a
 			}
 			var err error
 			if o.Tasks, err = images.tasks(o.Data); err != nil {
+				return err
+			}
+			if o.Signatures, o.Unsent, err = images.forAgents(); err != nil {
+				return fault.Wrap(fault.Internal, "", err)
+			}
+			if o.Emergencies, err = builtin(); err != nil {
 				return err
 			}
 			o.RuleCases = rules.Cases
@@ -175,7 +185,14 @@ func (f *imageFlags) tasks(data string) (task.Options, error) {
 		return o, err
 	}
 	r.Remote, r.Forget = true, 10*time.Minute
-	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%v|%v|%v|%s", image.Engine, r.Options.Platform, r.Options.Scanners, r.Options.RPMChangelog, r.Options.DataVersion))
+	// What the built-in emergencies ask of files is asked while images are read. Lists that come later with the advisory database do
+	// not have every image read again: what they ask anew is told as not looked at.
+	list, err := builtin()
+	if err != nil {
+		return o, err
+	}
+	r.Options.Probes = probes(list)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%v|%v|%v|%s|%v", image.Engine, r.Options.Platform, r.Options.Scanners, r.Options.RPMChangelog, r.Options.DataVersion, emergency.NewProbes(list).Asked()))
 	o.Scanner = hex.EncodeToString(sum[:8])
 	o.Reader = func(pull examine.PullSecret) task.ImageReader { return r.For(pull) }
 	o.Registries = func(places examine.Places) { r.Places = places }
@@ -205,6 +222,22 @@ func (f *imageFlags) tasks(data string) (task.Options, error) {
 	}
 	o.Release, o.Infer, o.Owned, o.ImageWorkers = release, f.inferred, f.owned, f.workers
 	return o, nil
+}
+
+// mostSignatures bounds the list of hashes that agents get: they have little memory.
+const mostSignatures = 8 << 20
+
+// forAgents is the list of hashes by which images are searched, as agents take it: lines within JSON. left are those that are left out.
+func (f *imageFlags) forAgents() (list func(context.Context) (string, []byte, error), left int, err error) {
+	set := f.known
+	if set == nil {
+		set = malware.NewSet()
+	}
+	lines, left := set.List(mostSignatures)
+	body, err := json.Marshal(lines)
+	sum := sha256.Sum256(body)
+	digest := hex.EncodeToString(sum[:])
+	return func(context.Context) (string, []byte, error) { return digest, body, nil }, left, err
 }
 
 func dataFlags(cmd *cobra.Command, data, database *string) {

@@ -24,7 +24,11 @@ func TestServerTranscripts(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		s, err := server.Open(context.Background(), server.Options{Data: data, Listen: "127.0.0.1:0", Version: "test", Tasks: tasks,
+		urgent, err := builtin()
+		if err != nil {
+			return err
+		}
+		s, err := server.Open(context.Background(), server.Options{Data: data, Listen: "127.0.0.1:0", Version: "test", Tasks: tasks, Emergencies: urgent,
 			Register: server.Register{Name: "shop", Snapshot: shop}, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			return err

@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium, request, type APIRequestContext, type Browser, type BrowserContext, type Page } from 'playwright-core'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 export const password = 'stories need a password'
 
-export type Look = { lang?: 'en' | 'zh'; width?: number; height?: number; dark?: boolean }
+export type Look = { lang?: 'en' | 'zh'; width?: number; height?: number; dark?: boolean; keep?: boolean } // keep: for the tests to come
 
 type Options = {
   demo?: boolean // register the demo cluster and wait until it is scanned
@@ -152,6 +152,7 @@ export class World {
       permissions: ['clipboard-read', 'clipboard-write'],
     })
     this.contexts.push(context)
+    if (!look.keep) onTestFinished(() => context.close())
     await context.addInitScript((lang) => localStorage.setItem('language', lang), look.lang ?? 'en')
     if (user) {
       const api = await this.api(user)
@@ -214,7 +215,8 @@ export async function accessible(page: Page): Promise<void> {
   await page.evaluate(readFileSync(axeFile, 'utf8')) // not a script element: the page's policy would refuse it
   const violations = await page.evaluate(async () => {
     const axe = (globalThis as unknown as { axe: { run: (o: object) => Promise<{ violations: Violation[] }> } }).axe
-    const result = await axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+    // Of rules that a page keeps nothing is needed: naming every element that keeps them is most of the work.
+    const result = await axe.run({ resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
     return result.violations
   })
   const serious = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
@@ -233,4 +235,35 @@ export async function shot(page: Page, name: string): Promise<void> {
   const folder = here('./out')
   if (!existsSync(folder)) mkdirSync(folder, { recursive: true })
   await page.screenshot({ path: join(folder, name + '.png'), fullPage: false })
+}
+
+const wide = { width: 1280, height: 900 }
+const narrow = { width: 390, height: 844 }
+
+// everywhere holds pages, by name and path, to what every page is held to: in a language, in a wide and in a narrow window, light and
+// dark. A page is loaded in one of them, and then turned into the other as a user would. Pictures are NAME-LANGUAGE-WIDTH.
+export async function everywhere(world: World, lang: 'en' | 'zh', pages: readonly (readonly [string, string])[], user = 'root-of-all'): Promise<void> {
+  const looks = lang === 'en' ? [{ ...wide, dark: false }, { ...narrow, dark: true }] : [{ ...narrow, dark: false }, { ...wide, dark: true }]
+  const page = await world.page(user, { lang })
+  const wrong: string[] = []
+  for (const [name, path] of pages) {
+    let loaded = false
+    for (const { width, height, dark } of looks) {
+      try {
+        await page.setViewportSize({ width, height })
+        await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' })
+        if (!loaded) await page.goto(path)
+        loaded = true
+        await settled(page)
+        await shot(page, `${name}-${lang}-${width}`)
+        await fits(page)
+        await accessible(page)
+        world.clean()
+      } catch (error) {
+        wrong.push(`${name} at ${width} pixels: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+  }
+  await page.context().close()
+  expect(wrong).toEqual([])
 }

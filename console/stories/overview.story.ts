@@ -24,7 +24,7 @@ async function held(links: { href: string; text: string }[]): Promise<number> {
   let compared = 0
   for (const { href, text } of links) {
     const url = new URL(href, world.url)
-    const number = /^[\d,]+$/.test(text) ? Number(text.replaceAll(',', '')) : Number(/([\d,]+)/.exec(text)?.[1]?.replaceAll(',', ''))
+    const number = Number(/(?<![\w.-])\d[\d,]*(?![\w.-])/.exec(text)?.[0].replaceAll(',', '')) // and not what Log4Shell has
     if (!Number.isFinite(number)) continue
     if (url.pathname === '/risks' && url.searchParams.get('view') === 'findings') {
       url.searchParams.delete('view')

@@ -47,7 +47,7 @@ const seen = async (name: string) => {
 }
 
 test('the operator signs in, reads the plan, consents, and the cluster is protected', async () => {
-  page = await world.page('')
+  page = await world.page('', { keep: true })
   await page.goto('/protection/clusters')
   await page.waitForURL(/sign-in/)
   await page.getByLabel('User name').fill('olga')

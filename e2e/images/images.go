@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,6 +88,52 @@ func DebianMiddleware(t testing.TB) string {
 	dir, err := folder("middleware", append([]string{Suite}, Middleware...)...)
 	if err == nil {
 		err = kept(dir, func(dir string) error { return install(base, dir, Middleware) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// nodePackages are those of a worker node beside Debian's smallest system.
+var nodePackages = []string{"systemd", "systemd-sysv", "containerd", "runc", "containernetworking-plugins", "openssh-server", "sudo", "iptables", "nftables", "iproute2", "conntrack", "ipset", "socat",
+	"ethtool", "curl", "ca-certificates", "python3", "python3-apt", "unattended-upgrades", "rsyslog", "chrony", "nfs-common", "open-iscsi", "lvm2", "vim-tiny", "perl", "git", "jq", "cloud-init"}
+
+// nodeSnapshots is how many containers' layers lie in the storage of a node's runtime.
+const nodeSnapshots = 20
+
+// Node returns the tree of a worker node: Debian with a runtime, Kubernetes' programs in /usr/local/bin (name -> file), and what the
+// runtime keeps of containers. The tree is shared: it must not be changed.
+func Node(t testing.TB, programs map[string]string) string {
+	t.Helper()
+	base := Debian(t)
+	recipe := append([]string{Suite, fmt.Sprint(nodeSnapshots)}, nodePackages...)
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		recipe = append(recipe, name+"="+filepath.Base(programs[name]))
+	}
+	dir, err := folder("node", recipe...)
+	if err == nil {
+		err = kept(dir, func(dir string) error {
+			if err := install(base, dir, nodePackages); err != nil {
+				return err
+			}
+			for name, file := range programs {
+				if err := command("cp", file, filepath.Join(dir, "usr/local/bin", name)); err != nil {
+					return err
+				}
+			}
+			store := filepath.Join(dir, "var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots")
+			for i := range nodeSnapshots {
+				at := filepath.Join(store, fmt.Sprint(i+1))
+				if err := os.MkdirAll(at, 0o700); err != nil {
+					return err
+				}
+				if err := command("cp", "-al", base, filepath.Join(at, "fs")); err != nil { // links: the node's disk need not be large for it
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	if err != nil {
 		t.Fatal(err)

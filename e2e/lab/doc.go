@@ -44,7 +44,8 @@
 // [Node.Expose]. Images are imported ([Node.LoadImage]), or pushed to the registry
 // at [RegistryHost] ([Node.Push]), which containerd asks for whatever it does not
 // have; only those have digests in the status of pods. The network leads nowhere
-// else.
+// else. What reads the node's file system as a whole is shown one that looks like a
+// node's by [Node.Furnish], and [Node.Pause] has a program of the node hang.
 //
 // # The light form
 //

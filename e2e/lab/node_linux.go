@@ -98,6 +98,9 @@ const nodePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 func lookPath(program string) (string, error) {
 	for dir := range strings.SplitSeq(nodePath, ":") {
 		path := filepath.Join(dir, program)
+		if filepath.IsAbs(program) {
+			path = program
+		}
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return path, nil
 		}

@@ -256,8 +256,7 @@ func (n *Node) startContainerd(ctx context.Context) error {
 }
 
 func (n *Node) startKubelet(ctx context.Context) error {
-	p, err := n.spawn(n.parts.kubelet, "--kubeconfig="+n.file("kubelet.kubeconfig"), "--config="+n.file("kubelet.yaml"),
-		"--hostname-override="+NodeName, "--node-ip="+NodeAddress)
+	p, err := n.spawnKubelet()
 	if err != nil {
 		return err
 	}
@@ -277,6 +276,20 @@ func (n *Node) startKubelet(ctx context.Context) error {
 	n.step("node registered")
 	_, err = n.spawn(n.parts.proxy, "--config="+n.file("kube-proxy.yaml"))
 	return err
+}
+
+func (n *Node) spawnKubelet(flags ...string) (*process, error) {
+	return n.spawn(n.parts.kubelet, append([]string{"--kubeconfig=" + n.file("kubelet.kubeconfig"), "--config=" + n.file("kubelet.yaml"),
+		"--hostname-override=" + NodeName, "--node-ip=" + NodeAddress}, flags...)...)
+}
+
+// RestartKubelet ends the kubelet and starts it with more flags. Pods go on meanwhile.
+func (n *Node) RestartKubelet(tb testing.TB, flags ...string) {
+	tb.Helper()
+	n.Kill("kubelet")
+	if _, err := n.spawnKubelet(flags...); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // WaitService waits until a Service's first port is answered at its address,

@@ -317,7 +317,7 @@ func TestCompiled(t *testing.T) {
 		}
 	}
 	t.Logf("%d objects, %d rules, %d templates; the longest refusal has %d characters", len(objects), len(b.Policies[0].Rules), len(g.set.Objects)/2, longest)
-	if longest > 5+310 { // "deny "
+	if longest > 5+export.MaxRefusal { // "deny "
 		t.Errorf("a refusal has %d characters: %s", longest, which)
 	}
 }

@@ -249,6 +249,12 @@ func testAway(t *testing.T, s *shop) {
 			t.Fatal(err)
 		}
 	}
+	within(t, 2*time.Minute, "they are dead, and not only deleted: a provider that lives may record what nobody enforces", func() error {
+		if alive := append(s.processes(t, lab.GatekeeperNamespace), s.processes(t, "stockade-protect")...); len(alive) > 0 {
+			return fmt.Errorf("processes %v", alive)
+		}
+		return nil
+	})
 	lab.Eventually(t, "a pod is created with nobody there", func() error {
 		return dropped(s.Kube.CoreV1().Pods("shop").Create(ctx, podOf("sneaked", vulnerable), metav1.CreateOptions{}))
 	})

@@ -34,7 +34,7 @@ func testConsole(t *testing.T, of *shop, before map[string]string) {
 	if _, err := os.Stat(consoleFolder + "/node_modules/.bin/vitest"); err != nil {
 		t.Fatalf("the console's tools are not there: run make build first: %v", err)
 	}
-	cmd := exec.CommandContext(t.Context(), "npx", "vitest", "run", "--config", "vite.node.ts")
+	cmd := exec.CommandContext(t.Context(), "npx", "vitest", "run", "--config", "vite.node.ts", "protection.node.ts")
 	cmd.Dir, cmd.Env = consoleFolder, append(os.Environ(), "STOCKADE_STORY="+given, "NO_COLOR=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -169,10 +169,10 @@ func testStaticPod(t *testing.T, s *shop) {
 	t.Errorf("no bypass is a static pod: %+v", bypasses.Items)
 }
 
-// signal sends a signal to all providers.
-func (s *shop) signal(t *testing.T, name string) {
+// processes are those of a namespace's containers.
+func (s *shop) processes(t *testing.T, namespace string) (pids []string) {
 	t.Helper()
-	ids, err := s.Exec(t.Context(), "ctr", "-n", "k8s.io", "containers", "ls", "-q", `labels."io.kubernetes.pod.namespace"==stockade-protect,labels."io.kubernetes.container.name"==provider`)
+	ids, err := s.Exec(t.Context(), "ctr", "-n", "k8s.io", "containers", "ls", "-q", `labels."io.kubernetes.pod.namespace"==`+namespace+`,labels."io.cri-containerd.kind"==container`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,17 +180,25 @@ func (s *shop) signal(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent := 0
 	for line := range strings.Lines(tasks) {
 		if f := strings.Fields(line); len(f) == 3 && f[2] != "STOPPED" && strings.Contains(ids, f[0]) {
-			if out, err := s.Exec(t.Context(), "sh", "-c", "kill -"+name+" "+f[1]); err != nil {
-				t.Fatal(out, err)
-			}
-			sent++
+			pids = append(pids, f[1])
 		}
 	}
-	if sent < 2 {
-		t.Fatalf("%d providers: %s, %s", sent, ids, tasks)
+	return pids
+}
+
+// signal sends a signal to all providers.
+func (s *shop) signal(t *testing.T, name string) {
+	t.Helper()
+	pids := s.processes(t, "stockade-protect")
+	if len(pids) < 2 {
+		t.Fatalf("%d providers", len(pids))
+	}
+	for _, pid := range pids {
+		if out, err := s.Exec(t.Context(), "sh", "-c", "kill -"+name+" "+pid); err != nil {
+			t.Fatal(out, err)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func TestViews(t *testing.T) {
 		play func(h finding.Handler) error
 		want numbers
 	}{
-		{"hostile", hostile(t), numbers{open: 18, hidden: 3, rules: 8, critical: 3}},
+		{"hostile", hostile(t), numbers{open: 19, hidden: 3, rules: 9, critical: 4}},
 		{"none", made(0, "iac"), numbers{}},
 		{"ten", made(10, "cluster"), numbers{open: 10, rules: 10, critical: 2}},
 		{"thousands", made(5000, "iac"), numbers{open: 4546, hidden: 454, rules: 120, critical: 909}},
@@ -170,6 +170,14 @@ func look(t *testing.T, b *browser, file, name, lang string, v view, want number
 	p.eval(t, `document.getElementById("openall").click(); document.querySelectorAll("details").forEach((d) => { d.open = true; })`, nil)
 	p.settle(t)
 	p.checkWidth(t, "all open")
+	if strings.HasPrefix(name, "hostile") { // how an emergency was verified: the verdict, each check, and what was not read
+		block := `document.querySelector("[data-rule=CVE-2024-21626] .verified")`
+		check("verdict", block+`.querySelector("b").textContent`, map[string]string{"en": "Verdict: affected by version; a precondition could not be looked at", "zh": "核实结论：版本受影响，但部分利用条件无法核实"}[lang])
+		check("checks", block+`.querySelectorAll("li").length`, "4")
+		check("a check not looked at", block+`.querySelectorAll("li")[2].textContent.includes("`+map[string]string{"en": "checks of the class request are not allowed here", "zh": "此处不允许 request 类检查"}[lang]+`")`, "true")
+		check("what was not read", block+`.textContent.includes("`+map[string]string{"en": "<i>lies</i>", "zh": "<i>位于</i>"}[lang]+`")`, "true")
+		check("markup of others", block+`.querySelectorAll("script, i").length`, "0")
+	}
 	if want.open <= 20 {
 		p.picture(t, name+"-open", true)
 	}

@@ -17,6 +17,7 @@ import (
 	"stockade.dev/stockade/internal/inventory"
 	"stockade.dev/stockade/internal/live"
 	"stockade.dev/stockade/internal/policy"
+	"stockade.dev/stockade/internal/provider/protocol"
 	"stockade.dev/stockade/internal/store"
 )
 
@@ -84,6 +85,8 @@ type Options struct {
 	Clusters   Clusters
 	Protection Protection
 	Judger     Judger
+	// Seek has images that nobody knows looked up and scanned: without it those wait for the next scan of their cluster.
+	Seek       func(ctx context.Context, target int64, images []protocol.Image) error
 	Policies   Policies
 	Exceptions *exception.Book
 	Log        *slog.Logger

@@ -71,6 +71,15 @@ func (e *Engine) judge(ctx context.Context, target int64) (*policy.Judge, error)
 	return j, nil
 }
 
+// forget lets go of a judge that has seen a whole cluster, with what was said of each of its images.
+func (e *Engine) forget(target int64, j *policy.Judge) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if k := e.known[target]; k != nil && k.judge == j {
+		delete(e.known, target)
+	}
+}
+
 // Judge implements Judger.
 func (e *Engine) Judge(ctx context.Context, target int64, o *inventory.Object, namespaceLabels map[string]string) (*policy.Outcome, error) {
 	j, err := e.judge(ctx, target)
@@ -91,6 +100,7 @@ func (e *Engine) Sweep(ctx context.Context, target int64, each func(Violating) e
 	if err != nil {
 		return false, err
 	}
+	defer e.forget(target, j)
 	session, at := j.Session(), e.Now()
 	spaces, tops := map[string]map[string]string{}, map[inventory.Ref]inventory.Ref{}
 	complete = true

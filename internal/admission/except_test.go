@@ -58,3 +58,29 @@ func TestExcept(t *testing.T) {
 		}
 	})
 }
+
+// TestExceptOneOwner: an owner or image that a request calls * does not become an exception for all.
+func TestExceptOneOwner(t *testing.T) {
+	s, st, target := room(t, storetest.Open(t, "sqlite"))
+	book, err := exception.Open(context.Background(), s.db, func(context.Context, bun.Tx, exception.Handling) (int, error) { return 0, nil }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	book.Now, s.o.Exceptions = st.now, book
+	v := vulnerable(policy.Block)
+	v.Image, v.Digest = "*", ""
+	take(t, s, target, of(start, "shop", "*", "*", "workload/x"), of(start, "shop", "Pod", "job-*", "workload/x"), seen(start, "b", "blocked", v))
+	got, err := s.Handle(root(), Handling{Filter: &Filter{}, Action: Except, Note: "x", Until: "2026-12-31"})
+	if err != nil || len(got.Exceptions) != 3 {
+		t.Fatalf("%v %+v", err, got)
+	}
+	for _, e := range got.Exceptions {
+		r, err := book.Get(context.Background(), everything, e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Scope.Kind == "*" || r.Scope.Name == "*" || r.Scope.Image == "*" || r.Scope.Kind == "Pod" && r.Scope.Name != "job-*" {
+			t.Errorf("%+v", r.Scope)
+		}
+	}
+}

@@ -16,6 +16,9 @@ import (
 // existingEvery is how often what lives is judged when the policies stay the same.
 const existingEvery = 6 * time.Hour
 
+// existingAgain is how soon a cluster is tried again that could not be looked at.
+const existingAgain = 10 * time.Minute
+
 // mostExisting bounds the events of one sweep.
 const mostExisting = 100_000
 
@@ -49,12 +52,19 @@ func (s *Service) JudgeExisting(ctx context.Context) error {
 		if last.Bundle == b.Generation && s.now().Sub(last.At.Time) < existingEvery {
 			continue
 		}
-		if err := s.ExistingNow(ctx, t); err != nil && ctx.Err() == nil {
+		at := s.now()
+		if err := s.ExistingNow(ctx, t); err != nil {
+			if ctx.Err() != nil {
+				break
+			}
 			errs = append(errs, fmt.Errorf("cluster %d: %w", t, err))
+			at = at.Add(existingAgain - existingEvery)
+		} else {
+			at = s.now()
 		}
 		err = s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 			_, err := tx.NewRaw(`INSERT INTO admission_logs (target_id, existing_at, existing_bundle) VALUES (?, ?, ?)
-				ON CONFLICT (target_id) DO UPDATE SET existing_at = excluded.existing_at, existing_bundle = excluded.existing_bundle`, t, store.At(s.now()), b.Generation).Exec(ctx)
+				ON CONFLICT (target_id) DO UPDATE SET existing_at = excluded.existing_at, existing_bundle = excluded.existing_bundle`, t, store.At(at), b.Generation).Exec(ctx)
 			return err
 		})
 		if err != nil {

@@ -32,6 +32,7 @@ type stage struct {
 	policies  map[int64]policy.Policy
 	existing  []Violating
 	complete  bool
+	away      error // of sweeps
 	judgement func(o *inventory.Object) policy.Outcome
 }
 
@@ -66,6 +67,9 @@ func (s *stage) Judge(_ context.Context, _ int64, o *inventory.Object, _ map[str
 	return &out, nil
 }
 func (s *stage) Sweep(_ context.Context, _ int64, each func(Violating) error) (bool, error) {
+	if s.away != nil {
+		return false, s.away
+	}
 	for _, v := range s.existing {
 		if err := each(v); err != nil {
 			return false, err

@@ -283,10 +283,10 @@ func (s *Service) except(ctx context.Context, h Handling, list []Event, out *Eff
 	}
 	order, groups := []exception.Draft{}, map[exception.Draft][]Event{}
 	for _, e := range list {
-		d := exception.Draft{TargetID: e.TargetID, Scope: exception.Scope{Rule: e.Rule, Namespace: e.Namespace, Kind: e.OwnerKind, Name: e.OwnerName}}
+		d := exception.Draft{TargetID: e.TargetID, Scope: exception.Scope{Rule: e.Rule, Namespace: e.Namespace, Kind: one(e.OwnerKind), Name: oneOrMade(e.OwnerName)}}
 		if imageRule(e.Rule) {
 			if d.Scope.Digest = e.Digest; e.Digest == "" {
-				d.Scope.Image = e.Image
+				d.Scope.Image = one(e.Image)
 			}
 		}
 		if groups[d] == nil {
@@ -327,6 +327,20 @@ func (s *Service) except(ctx context.Context, h Handling, list []Event, out *Eff
 	})
 	s.spread(ctx, list)
 	return err
+}
+
+// one is the pattern of exactly one name: an event has what a request said of its owner and image, and one that says * must not end up
+// as an exception for everybody.
+func one(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}
+
+// oneOrMade is the same for the name of an owner; of names that the API server makes up the event has the beginning with a * of ours.
+func oneOrMade(name string) string {
+	if front, ok := strings.CutSuffix(name, "-*"); ok && front != "" && one(front) == front {
+		return name
+	}
+	return one(name)
 }
 
 // asked gives errors of the book of exceptions their kind.
@@ -371,6 +385,9 @@ func (s *Service) amend(ctx context.Context, h Handling, list []Event, out *Effe
 				return invalid("more than %d policies", mostPolicies)
 			}
 			p, err := s.o.Policies.Policy(ctx, id)
+			if err == nil && !sees(identity.From(ctx).Visible(identity.Read), p) {
+				err = store.ErrNotFound
+			}
 			if errors.Is(err, store.ErrNotFound) {
 				out.Skipped++
 				continue
@@ -400,6 +417,11 @@ func (s *Service) amend(ctx context.Context, h Handling, list []Event, out *Effe
 		}
 	}
 	return s.amended(ctx, h, changes, order, out)
+}
+
+// sees reports whether a policy matters to a cluster that is seen; others are not there.
+func sees(v identity.Visible, x *policy.Policy) bool {
+	return len(x.Scope.Clusters) == 0 || slices.ContainsFunc(x.Scope.Clusters, v.Sees)
 }
 
 // mayProtect reports whether p may change a policy wherever it holds.

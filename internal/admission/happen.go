@@ -49,7 +49,7 @@ func (g *group) happened(d *draft) {
 func undecided(u policy.Undecided) policy.Violation {
 	return policy.Violation{Policy: u.Policy, Rule: u.Rule, Action: u.Action, Severity: finding.Medium, Image: u.Image,
 		Title:   finding.Text{EN: "No verdict was to be had", ZH: "无法得出结论"},
-		Message: finding.Text{EN: "No verdict: " + u.Reason, ZH: "无法得出结论：" + u.Reason}}
+		Message: finding.Text{EN: "No verdict: " + u.Reason, ZH: "无法得出结论：" + policy.ReasonIn("zh", u.Reason)}}
 }
 
 // imageRule reports whether a rule is about images: events on different images are different events.

@@ -28,6 +28,8 @@ const (
 	judgeTime    = 4 * time.Minute
 	judgeNowTime = 20 * time.Second // while a request waits
 	judgeAgain   = 5 * time.Minute  // of those without a verdict
+	judgeSoon    = 40 * time.Second // of those, the first times: most wait for the scan of an image
+	soonTimes    = 6
 )
 
 // Judged is how many unchecked admissions were judged.
@@ -46,14 +48,16 @@ func (s *Service) JudgeOpen(ctx context.Context) error {
 		return nil
 	}
 	var targets []int64
+	before := s.now().Add(-judgeAgain)
 	err := s.db.R.NewRaw(`SELECT DISTINCT u.target_id FROM admission_unchecked u JOIN targets t ON t.id = u.target_id
-		WHERE u.state = 1 AND u.reason <> ? AND t.removed_at = 0 AND u.judged_at < ? ORDER BY 1`, int64(Overflow), store.At(s.now().Add(-judgeAgain))).Scan(ctx, &targets)
+		WHERE u.state = 1 AND u.reason <> ? AND t.removed_at = 0 AND (u.judged_at < ? OR u.tries < ? AND u.judged_at < ?) ORDER BY 1`,
+		int64(Overflow), store.At(before), soonTimes, store.At(before.Add(judgeAgain-judgeSoon))).Scan(ctx, &targets)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, t := range targets {
-		list, err := s.open(ctx, t, s.now().Add(-judgeAgain))
+		list, err := s.open(ctx, t, before)
 		if err != nil {
 			return err
 		}
@@ -67,10 +71,11 @@ func (s *Service) JudgeOpen(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// open are the entries of a cluster that wait, those first that waited longest.
+// open are the entries of a cluster that were judged before a time and wait, or lately and only a few times; those first that waited longest.
 func (s *Service) open(ctx context.Context, target int64, before time.Time) ([]Entry, error) {
 	var list []Entry
-	err := s.db.R.NewSelect().Model(&list).Where("target_id = ? AND state = 1 AND reason <> ? AND judged_at < ?", target, int64(Overflow), store.At(before)).
+	err := s.db.R.NewSelect().Model(&list).Where("target_id = ? AND state = 1 AND reason <> ?", target, int64(Overflow)).
+		Where("judged_at < ? OR tries < ? AND judged_at < ?", store.At(before), soonTimes, store.At(before.Add(judgeAgain-judgeSoon))).
 		OrderExpr("judged_at, id").Limit(judgedAtOnce).Scan(ctx)
 	return list, err
 }
@@ -176,7 +181,11 @@ type bench struct {
 	client dynamic.Interface
 	kinds  map[string]schema.GroupVersionResource
 	labels map[string]map[string]string
+	failed int // objects that could not be read
 }
+
+// mostFailed is after how many objects that cannot be read the cluster is taken to be away.
+const mostFailed = 3
 
 // one judges an entry as its object is now.
 func (b *bench) one(ctx context.Context, e *Entry) (Checked, error) {
@@ -190,8 +199,13 @@ func (b *bench) one(ctx context.Context, e *Entry) (Checked, error) {
 		return b.settle(ctx, e, Gone, e.Note, nil, nil)
 	case apierrors.IsForbidden(err):
 		return b.settle(ctx, e, Found, "the cluster's credentials may not read this object", nil, nil)
-	case err != nil:
+	case err != nil && ctx.Err() != nil:
 		return Found, err
+	case err != nil: // others are not to wait for one that cannot be read
+		if b.failed++; b.failed > mostFailed {
+			return Found, err
+		}
+		return b.settle(ctx, e, Found, "the object cannot be read: "+err.Error(), nil, nil)
 	case e.UID != "" && string(got.GetUID()) != e.UID:
 		return b.settle(ctx, e, Gone, e.Note, nil, nil) // another object has the name now
 	}
@@ -212,9 +226,31 @@ func (b *bench) one(ctx context.Context, e *Entry) (Checked, error) {
 	case len(violations) > 0:
 		return b.settle(ctx, e, Bad, e.Note, got.Object, violations)
 	case len(outcome.Undecided) > 0:
+		b.seek(ctx, o, outcome.Undecided)
 		return b.settle(ctx, e, Found, outcome.Undecided[0].Reason, nil, nil)
 	}
 	return b.settle(ctx, e, Good, e.Note, nil, nil)
+}
+
+// seek has the images of an object scanned that kept it from a verdict.
+func (b *bench) seek(ctx context.Context, o *inventory.Object, undecided []policy.Undecided) {
+	if b.s.o.Seek == nil {
+		return
+	}
+	var images []protocol.Image
+	for _, u := range undecided {
+		ref, err := policy.ParseReference(u.Image)
+		if err != nil || slices.ContainsFunc(images, func(i protocol.Image) bool { return i.Reference == ref.String() }) {
+			continue // what is undecided of a rule names no image
+		}
+		images = append(images, protocol.Image{Reference: ref.String(), Namespace: o.Namespace, PullSecrets: policy.PullSecrets(o)})
+	}
+	if len(images) == 0 {
+		return
+	}
+	if err := b.s.o.Seek(ctx, b.target, images[:min(len(images), protocol.MaxImages)]); err != nil && ctx.Err() == nil {
+		b.s.log.Warn("images of unchecked admissions are not looked up", "target", b.target, "error", err)
+	}
 }
 
 func (b *bench) namespace(ctx context.Context, name string) (map[string]string, error) {

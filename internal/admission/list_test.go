@@ -2,12 +2,21 @@ package admission
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/uptrace/bun"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/identity"
@@ -263,6 +272,10 @@ func TestAmend(t *testing.T) {
 	if got, err = s.Handle(op, Handling{Filter: &Filter{Policies: []int64{7}}, Action: Exclude, Note: "x"}); err != nil || got.Changed != 1 {
 		t.Fatalf("%v %+v", err, got)
 	}
+	st.policies[9] = policy.Policy{ID: 9, Version: 1, Name: "secret plans", Scope: policy.Scope{Clusters: []int64{target + 1}}}
+	if got, err := s.Handle(op, Handling{Filter: &Filter{}, Action: Exclude, Policy: 9, DryRun: true}); err != nil || got.Skipped != got.Selected || len(got.Policies) > 0 {
+		t.Errorf("a policy of a cluster that is not seen is told of: %v %+v", err, got)
+	}
 	if x := st.policies[7].Scope.ExcludedNamespaces; !slices.Equal(x, []string{"shop"}) {
 		t.Errorf("%v", x)
 	}
@@ -339,4 +352,69 @@ func TestExisting(t *testing.T) {
 	st.pass(7 * time.Hour)
 	st.existing = []Violating{v}
 	sweep("unhandled 1")
+
+	st.bundle.Generation, st.away = "3", errors.New("the cluster does not answer")
+	st.existing = []Violating{v, w}
+	if err := s.JudgeExisting(context.Background()); err == nil {
+		t.Error("nobody is told that the cluster could not be looked at")
+	}
+	st.away = nil
+	sweep("unhandled 1") // not all the time
+	st.pass(existingAgain)
+	sweep("unhandled 2") // and not hours later
+}
+
+// TestOneUnreadable: an object that the API server fails on does not keep those after it from being judged.
+func TestOneUnreadable(t *testing.T) {
+	s, _, target := room(t, storetest.Open(t, "sqlite"))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		code, reason := http.StatusNotFound, "NotFound"
+		if strings.HasPrefix(path.Base(r.URL.Path), "bad") {
+			code, reason = http.StatusInternalServerError, "InternalError"
+		}
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(m{"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": code})
+	}))
+	t.Cleanup(server.Close)
+	client, err := dynamic.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{s: s, target: target, client: client, kinds: map[string]schema.GroupVersionResource{"Pod": {Version: "v1", Resource: "pods"}}}
+	for i, name := range []string{"bad1", "good", "bad2", "bad3", "bad4"} {
+		state, err := b.one(context.Background(), &Entry{ID: int64(i + 1), APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: name})
+		if want := name == "bad4"; (err != nil) != want || name == "good" && state != Gone {
+			t.Errorf("%s: %v, %v", name, state, err)
+		}
+	}
+}
+
+// TestJudgedAgain: what has no verdict is judged again soon, a few times, and then more rarely.
+func TestJudgedAgain(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		s, st, target := room(t, db)
+		var list []Entry
+		for _, tries := range []int{1, soonTimes} {
+			list = append(list, Entry{TargetID: target, Key: []byte{byte(tries)}, Reason: NotRecorded, State: Found, Name: fmt.Sprint(tries), Hits: 1, FoundAt: store.At(st.now()), JudgedAt: store.At(st.now()), Tries: tries})
+		}
+		err := db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
+			_, err := tx.NewInsert().Model(&list).Exec(ctx)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for after, want := range map[time.Duration]string{judgeSoon - time.Second: "", judgeSoon + time.Second: "1", judgeAgain + time.Second: "1 6"} {
+			due, err := s.open(ctx, target, st.now().Add(after-judgeAgain))
+			var names []string
+			for _, e := range due {
+				names = append(names, e.Name)
+			}
+			if got := strings.Join(names, " "); err != nil || got != want {
+				t.Errorf("after %s: %q, %v, want %q", after, got, err, want)
+			}
+		}
+	})
 }

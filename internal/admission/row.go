@@ -2,6 +2,7 @@ package admission
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -101,6 +102,22 @@ type Entry struct {
 	JudgedAt   store.Time `bun:"judged_at" json:"judgedAt,omitzero" format:"date-time"`
 	Tries      int        `bun:"tries" json:"-"`
 	ToldAt     store.Time `bun:"told_at" json:"-"`
+}
+
+// mirrorRefused is the note on a static pod.
+var mirrorRefused = finding.Text{EN: "its mirror was refused, so that the API server does not show it; the kubelet runs it all the same",
+	ZH: "其 mirror pod 被拒绝，API Server 中看不到它，但 kubelet 仍会运行它"}
+
+// NoteIn is the note in a language.
+func (e *Entry) NoteIn(lang string) string {
+	if e.Note == mirrorRefused.EN {
+		return mirrorRefused.In(lang)
+	}
+	image, reason, ok := strings.Cut(e.Note, ": ")
+	if said := policy.ReasonIn(lang, e.Note); !ok || said != e.Note {
+		return said
+	}
+	return image + ": " + policy.ReasonIn(lang, reason)
 }
 
 // cell is a cell of the counters of events.

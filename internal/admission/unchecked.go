@@ -45,7 +45,7 @@ func (s *Service) unseen(ctx context.Context, tx bun.Tx, target int64, b *protoc
 		e.UIDKey = 0 // it stands in the log: it is not to be resolved by it
 		if d.mirror {
 			e.Key, e.Reason, e.State = entryKey("static", e.Namespace, e.Name), StaticPod, Bad
-			e.Note = "its mirror was refused, so that the API server does not show it; the kubelet runs it all the same"
+			e.Note = mirrorRefused.EN
 			add(e)
 			continue
 		}

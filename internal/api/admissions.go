@@ -268,6 +268,7 @@ func uncheckedLists(a *API, s *admission.Service) {
 			lang, _ := in.in(ctx)
 			items := make([]UncheckedAdmission, len(l.Items))
 			for i := range l.Items {
+				l.Items[i].Note = l.Items[i].NoteIn(lang)
 				items[i] = UncheckedAdmission{Entry: l.Items[i].Entry, Cluster: l.Items[i].Cluster, ReasonText: l.Items[i].Reason.Text().In(lang)}
 			}
 			return counted(items, l.Next, browse.Total{N: l.Total, AtLeast: l.AtLeast}), nil

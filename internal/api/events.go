@@ -7,6 +7,7 @@ import (
 
 	"stockade.dev/stockade/internal/identity"
 	"stockade.dev/stockade/internal/live"
+	"stockade.dev/stockade/internal/nodes"
 	"stockade.dev/stockade/internal/task"
 )
 
@@ -41,7 +42,7 @@ func News(a *API, h *live.Hub) {
 			ctx, cancel := context.WithTimeout(ctx, longest)
 			events := h.Subscribe(ctx, func(e live.Event) bool {
 				switch {
-				case task.Internal(e.Topic), len(wanted) > 0 && !wanted[e.Topic], in.Target != 0 && e.Target != in.Target:
+				case task.Internal(e.Topic), nodes.Internal(e.Topic), len(wanted) > 0 && !wanted[e.Topic], in.Target != 0 && e.Target != in.Target:
 					return false
 				case e.Target == 0:
 					return v.All

@@ -26,6 +26,7 @@ type ImageVerdict struct {
 	ScannedAt  time.Time         `json:"scannedAt,omitzero" format:"date-time" doc:"when the content was read"`
 	MatchedAt  time.Time         `json:"matchedAt,omitzero" format:"date-time" doc:"when it was last held against advisories"`
 	Reason     string            `json:"reason,omitempty" doc:"why it is not known, or what of it is not"`
+	Cause      policy.Cause      `json:"cause,omitempty" enum:"forbidden,not-found,unreachable,slow,certificate,throttled,too-large,unsupported,broken,skipped" doc:"the reason in one word, where it has one"`
 	Action     policy.Action     `json:"action" enum:"audit,warn,block," doc:"what a cluster that uses it now sees, as far as the image decides it: empty is let in"`
 	Failed     []FailedCheck     `json:"failed" doc:"checks that do not hold"`
 	Open       []UnsettledCheck  `json:"open" doc:"checks without a verdict: what the policy does then is its action"`
@@ -58,6 +59,7 @@ type UnsettledCheck struct {
 	Kind   policy.Check  `json:"kind" enum:"vulnerability,malware,baseline,secret,unscanned,registry,signature,tag"`
 	Action policy.Action `json:"action" enum:"audit,warn,block"`
 	Reason string        `json:"reason"`
+	Cause  policy.Cause  `json:"cause,omitempty" enum:"forbidden,not-found,unreachable,slow,certificate,throttled,too-large,unsupported,broken,skipped" doc:"the reason in one word, where it has one"`
 }
 
 // imagesAsked is the body of a question about many images.
@@ -281,7 +283,7 @@ func (p VerdictParts) request(ctx context.Context, in *imagesToScan) (task.Reque
 
 // verdictOf is a verdict as people read it.
 func verdictOf(b *policy.Bundle, v *policy.ImageVerdict, lang string, now time.Time) ImageVerdict {
-	out := ImageVerdict{Reference: v.Reference, Digest: v.Digest, ResolvedAt: v.Resolved, State: v.State, ScannedAt: v.Scanned, MatchedAt: v.Matched, Reason: v.Reason,
+	out := ImageVerdict{Reference: v.Reference, Digest: v.Digest, ResolvedAt: v.Resolved, State: v.State, ScannedAt: v.Scanned, MatchedAt: v.Matched, Reason: policy.ReasonIn(lang, v.Reason), Cause: policy.CauseOf(v.Reason),
 		Action: verdict.Action(b, v, now), Failed: []FailedCheck{}, Open: []UnsettledCheck{}, Allowed: []NamedPolicy{}}
 	at := map[int64]*policy.Policy{}
 	for i := range b.Policies {
@@ -290,7 +292,7 @@ func verdictOf(b *policy.Bundle, v *policy.ImageVerdict, lang string, now time.T
 	for i := range v.Failed {
 		f := &v.Failed[i]
 		if x := at[f.Policy]; x != nil {
-			items := f.Items
+			items := f.ItemsIn(lang)
 			if items == nil {
 				items = []string{}
 			}
@@ -300,7 +302,7 @@ func verdictOf(b *policy.Bundle, v *policy.ImageVerdict, lang string, now time.T
 	}
 	for _, o := range v.Open {
 		if x := at[o.Policy]; x != nil && o.Check < len(x.Checks) {
-			out.Open = append(out.Open, UnsettledCheck{Policy: NamedPolicy{x.ID, x.Name}, Check: o.Check, Kind: x.Checks[o.Check].Check, Action: verdict.Unanswered(x, now), Reason: o.Reason})
+			out.Open = append(out.Open, UnsettledCheck{Policy: NamedPolicy{x.ID, x.Name}, Check: o.Check, Kind: x.Checks[o.Check].Check, Action: verdict.Unanswered(x, now), Reason: policy.ReasonIn(lang, o.Reason), Cause: policy.CauseOf(o.Reason)})
 		}
 	}
 	for _, id := range v.Allowed {

@@ -89,6 +89,7 @@ type Edge struct {
 	Findings []string       `json:"findings,omitempty"`
 	Partial  bool           `json:"partial,omitempty"`
 	Reasons  []finding.Text `json:"reasons,omitempty"`
+	Verified bool           `json:"verified,omitempty"` // a node's agent sees that it is so
 }
 
 // Change is something that can be done to the cluster to end edges.

@@ -36,6 +36,7 @@ type builder struct {
 	served      map[*inventory.Workload][][]int64
 	masters     []string // nodes of the control plane
 	queue       []func() // what is still to be looked into
+	running     map[inventory.Ref][]sight
 }
 
 type edgeKey struct {
@@ -50,7 +51,7 @@ func Build(c *inventory.Cluster, ev *Evidence) *Graph {
 		ev = Listen(nil)
 	}
 	b := &builder{g: &Graph{Version: FormatVersion}, c: c, e: ev, access: access.Build(c), reach: reach.Build(c), nodes: map[string]int32{},
-		changes: map[string]int32{}, edges: map[edgeKey]bool{}, cut: map[string]int{}, onNode: map[string][]*inventory.Workload{}}
+		changes: map[string]int32{}, edges: map[edgeKey]bool{}, cut: map[string]int{}, onNode: map[string][]*inventory.Workload{}, running: sightings(c)}
 	b.policy = b.reach.Enforcement()
 	b.prepare()
 	b.entries()

@@ -40,6 +40,7 @@ type Evidence struct {
 	noData  string
 	images  int
 	graph   *Graph
+	exposed map[string][]string // emergencies that agents verified, by node
 }
 
 // Listen puts an Evidence before a handler.

@@ -17,6 +17,7 @@ import (
 func (b *builder) taken(w *inventory.Workload, at int32) {
 	b.token(w, at)
 	b.escape(w, at)
+	b.outbreak(w, at)
 	b.credentials(w, at)
 	b.metadata(w, at)
 }
@@ -70,6 +71,13 @@ func (b *builder) escape(w *inventory.Workload, at int32) {
 		e.Title = join(e.Title, say(" and %[1]d more", " 等共 %[2]d 项", len(why)-1, len(why)))
 	}
 	e.Reasons = []finding.Text{why[0]}
+	if seen := b.running[w.Ref]; len(seen) > 0 {
+		e.Verified, e.Ease = true, 0.99
+		for _, s := range seen {
+			e.Proof = append(e.Proof, s.proof)
+		}
+		e.Reasons = append(e.Reasons, join(say("seen on the node %s: ", "已在节点 %s 上确认：", seen[0].proof.Name), seen[0].text))
+	}
 	e.Cuts = [][]int32{{b.change("harden/"+w.Ref.String()+"/"+w.Ref.Group(), func() Change {
 		c := Change{Ref: objectOf(w.Ref), Title: say("Shut %s in its containers", "限制 %s 的容器权限", w.Ref)}
 		c.Fix = say("Remove what opens the node:", "移除以下可访问节点的设置：")

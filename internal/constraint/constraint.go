@@ -194,7 +194,7 @@ func oneLine(s string, most int) string {
 
 // ends are the ends of messages: whose policy it is, and where the full story is. The rule's id comes after link.
 func (c *compiler) ends(p *policy.Policy) (name, link string) {
-	name = c.say(`Policy "`, "策略“") + oneLine(p.Name, 100) + c.say(`"`, "”")
+	name = c.say(`Policy "`, "策略“") + policy.ShortName(p.Name) + c.say(`"`, "”")
 	if c.bundle.Console == "" {
 		return name, ""
 	}

@@ -66,7 +66,7 @@ func (c *compiler) readExceptions() {
 
 // where puts whom an exception names.
 func where(m map[string]any, e *exception.Exception) bool {
-	return put(m, "namespace", e.Namespace) && put(m, "kind", e.Kind) && put(m, "name", e.Name) && put(m, "container", e.Container)
+	return putName(m, "namespace", e.Namespace) && putName(m, "kind", e.Kind) && putName(m, "name", e.Name) && putName(m, "container", e.Container)
 }
 
 // pardons reports whether an exception may accept findings on images for those who run them: whoever answers for images says which, and
@@ -148,8 +148,8 @@ func matches(pattern, s string) bool {
 	return ok && r.MatchString(s)
 }
 
-// put sets a field to a name or, with Like after its name, to a regular expression.
-func put(m map[string]any, field, pattern string) bool {
+// putName sets a field to a name or, with Like after its name, to a regular expression.
+func putName(m map[string]any, field, pattern string) bool {
 	switch {
 	case pattern == "" || pattern == "*":
 		return true // names have no slashes

@@ -67,12 +67,14 @@ before := {u[0] | operation == "UPDATE"; some u in uses(input.review.oldObject)}
 
 new := {u[0] | some u in uses(input.review.object); not u[0] in before}
 
-secrets := sort({s.name |
+# As many as the server looks at: with hundreds a key would be longer than the provider takes, and the image would count as one without an
+# answer.
+secrets := array.slice(sort({s.name |
 	some s in spec(input.review.object).imagePullSecrets
 	is_string(s.name)
 	count(s.name) < 254
 	regex.match(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`, s.name) # what is none could end a field of the key early
-})
+}), 0, 20)
 
 namespace := object.get(input.review, "namespace", "")
 
@@ -371,11 +373,17 @@ violation contains {"msg": msg} if {
 	some image in wanted
 	reason := silent(image)
 	list := places(image, "", [])
-	head := concat("", [input.parameters.silence.head, clipped(image, 60), colon])
 	place := named_places(list)
-	room := object.get(input.parameters.silence, "most", 300) - count(head) - count(place) - count(input.parameters.silence.tail) - 2
-	msg := placed(concat("", [head, begun(reason, max([room, 60])), input.parameters.silence.tail]), place)
+	s := input.parameters.silence
+	stop := object.get(s, "stop", "")
+	room := object.get(s, "most", 300) - count(concat("", [s.head, place, colon, colon, stop, s.tail]))
+	hint := hinted(object.get(s, "hint", ""), (room - min([60, count(image)])) - min([60, count(reason)]))
+	name := clipped(image, max([20, min([60, room - count(hint) - 40])]))
+	what := begun(reason, max([20, room - count(hint) - count(name)]))
+	msg := placed(concat("", [s.head, name, colon, what, stop, hint, s.tail]), place)
 }
+
+hinted(hint, room) := hint if count(hint) <= room else := ""
 
 # What Gatekeeper says first of a provider that it cannot ask is the same always, and leaves no room for the reason.
 cause(reason) := trim_prefix(parts[count(parts) - 1], "tls: failed to verify certificate: ") if parts := split(reason, `": `)

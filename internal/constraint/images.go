@@ -103,10 +103,11 @@ func (c *compiler) images(p *policy.Policy) {
 			params["unanswered"] = true
 			params["silence"] = map[string]any{
 				"head": c.say("[image/unanswered] No verdict on the image: ", "[image/unanswered] 镜像尚无判定结果："), "most": int64(export.MaxRefusal),
-				"tail": c.say(". ", "。") + map[policy.Action]string{
-					policy.Block: c.say("The policy refuses such images: try again. ", "策略拒绝没有判定结果的镜像，请重试。"),
+				"hint": map[policy.Action]string{
+					policy.Block: c.say("Try again in a moment. ", "请稍后重试。"),
 					policy.Warn:  c.say("It is let in and judged later. ", "已放行，稍后补判。"),
-					policy.Audit: c.say("It is let in and judged later. ", "已放行，稍后补判。")}[action] + name + link}
+					policy.Audit: c.say("It is let in and judged later. ", "已放行，稍后补判。")}[action],
+				"tail": name + link, "stop": c.say(". ", "。")}
 		}
 		c.constraints = append(c.constraints, c.object(constraintAPI, imageKind, constraintName(p, action), p,
 			map[string]any{"enforcementAction": enforcement(action), "match": a.match(k), "parameters": params}))

@@ -24,12 +24,17 @@ func (c *compiler) own(p *policy.Policy) error {
 	for i := range p.Templates {
 		u := &p.Templates[i]
 		what := "template " + oneLine(u.Template, 100)
-		t, kind := c.ownTemplate(p, u.Template, what)
+		t, kind, unguarded := c.ownTemplate(p, u.Template, what)
 		if t == nil || a.none {
 			continue
 		}
-		if len(s.Operations)+len(s.Users)+len(s.Groups)+len(c.bundle.Users)+len(c.bundle.Groups)+len(s.Images)+len(s.ExcludedImages) > 0 {
-			c.note(p, what, "a template of your own is asked for every operation, user and image: what the scope says of these does not hold for it")
+		guards := c.asking(p)
+		if len(guards) > 0 && unguarded != "" {
+			c.note(p, what, "it is asked for every operation and user, whatever the scope says of these: %s", unguarded)
+			guards = nil
+		}
+		if len(s.Images)+len(s.ExcludedImages) > 0 {
+			c.note(p, what, "a template of your own is asked for every image: what the scope says of images does not hold for it")
 		}
 		k := c.ownKinds(p, u)
 		if len(k) == 0 {
@@ -38,8 +43,15 @@ func (c *compiler) own(p *policy.Policy) error {
 		}
 		action := c.action(p, u.Action)
 		spec := map[string]any{"enforcementAction": enforcement(action), "match": a.match(k)}
-		if len(u.Params) > 0 {
-			spec["parameters"] = plainJSON(u.Params)
+		params := map[string]any{}
+		for k, v := range u.Params {
+			params[k] = plainJSON(v)
+		}
+		if len(guards) > 0 {
+			params[guardKey] = guards
+		}
+		if len(params) > 0 {
+			spec["parameters"] = params
 		}
 		name := constraintName(p, action)
 		for n := 2; slices.ContainsFunc(c.constraints, func(o *unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name }); n++ {
@@ -53,27 +65,28 @@ func (c *compiler) own(p *policy.Policy) error {
 	return nil
 }
 
-// ownTemplate reads a kept template and says which kind its constraints have.
-func (c *compiler) ownTemplate(p *policy.Policy, name, what string) (*unstructured.Unstructured, string) {
+// ownTemplate reads a kept template, guards it where a policy needs that, and says which kind its constraints have. unguarded is why it
+// cannot be guarded.
+func (c *compiler) ownTemplate(p *policy.Policy, name, what string) (t *unstructured.Unstructured, kind, unguarded string) {
 	i := slices.IndexFunc(c.bundle.Templates, func(t policy.Template) bool { return t.Name == name })
 	if i < 0 {
 		c.note(p, what, "there is no such template")
-		return nil, ""
+		return nil, "", ""
 	}
 	objects, problems := manifest.Parse("template.yaml", []byte(c.bundle.Templates[i].YAML), manifest.Limits{})
 	if len(objects) != 1 || slices.ContainsFunc(problems, func(p manifest.Problem) bool { return p.Code.Blocking() }) {
 		c.note(p, what, "it is not one readable object")
-		return nil, ""
+		return nil, "", ""
 	}
 	o := objects[0]
-	kind := inventory.Str(o.Content, "spec", "crd", "spec", "names", "kind")
+	kind = inventory.Str(o.Content, "spec", "crd", "spec", "names", "kind")
 	switch {
 	case o.Kind != "ConstraintTemplate" || o.Ref().Group() != "templates.gatekeeper.sh" || kind == "" || o.Name != strings.ToLower(kind):
 		c.note(p, what, "it is no ConstraintTemplate whose name is its kind in small letters")
-		return nil, ""
+		return nil, "", ""
 	case strings.HasPrefix(o.Name, "stockade"):
 		c.note(p, what, "names that begin with stockade are our own templates'")
-		return nil, ""
+		return nil, "", ""
 	}
 	content := runtime.DeepCopyJSON(o.Content)
 	delete(content, "status")
@@ -98,7 +111,10 @@ func (c *compiler) ownTemplate(p *policy.Policy, name, what string) (*unstructur
 			}
 		}
 	}
-	return u, kind
+	if c.guarded(name) {
+		unguarded = guard(content)
+	}
+	return u, kind, unguarded
 }
 
 // ownKinds are the kinds that a users' template is asked about.

@@ -167,25 +167,33 @@ func chained(p *policy.Policy) bool {
 	return all(p.Scope.Operations) && p.Scope.ObjectSelector == ""
 }
 
+// asking are the parameters that say whose requests are judged.
+func (c *compiler) asking(p *policy.Policy) map[string]any {
+	s, out := &p.Scope, map[string]any{}
+	put(out, "operations", s.Operations)
+	put(out, "users", s.Users, c.bundle.Users)
+	put(out, "groups", s.Groups, c.bundle.Groups)
+	return out
+}
+
+// put sets a parameter to lists of texts, unless they are empty.
+func put(out map[string]any, name string, lists ...[]string) {
+	list := slices.Concat(lists...)
+	slices.Sort(list)
+	if list = slices.Compact(list); len(list) > 0 {
+		out[name] = texts(list)
+	}
+}
+
 // judged are the parameters that say whose requests and which containers are judged.
 func (c *compiler) judged(p *policy.Policy) map[string]any {
 	s := &p.Scope
-	out := map[string]any{}
-	put := func(name string, lists ...[]string) {
-		list := slices.Concat(lists...)
-		slices.Sort(list)
-		if list = slices.Compact(list); len(list) > 0 {
-			out[name] = texts(list)
-		}
-	}
-	put("operations", s.Operations)
-	put("users", s.Users, c.bundle.Users)
-	put("groups", s.Groups, c.bundle.Groups)
-	put("images", c.globs(p, "images", s.Images))
+	out := c.asking(p)
+	put(out, "images", c.globs(p, "images", s.Images))
 	if len(s.Images) > 0 && out["images"] == nil {
 		out["images"] = []any{`^[^\x00-\x{10FFFF}]$`} // of patterns that match nothing nothing is judged
 	}
-	put("excludedImages", c.globs(p, "excluded images", s.ExcludedImages))
+	put(out, "excludedImages", c.globs(p, "excluded images", s.ExcludedImages))
 	return out
 }
 

@@ -354,6 +354,8 @@ type Output struct {
 	Generation int
 	Key        ed25519.PrivateKey // nil: not signed
 	Force      bool               // replace a newer database too
+	// Emergencies is the list of emergency vulnerabilities, as its reader takes it; nil for none.
+	Emergencies []byte
 	// Check may refuse what was written before it is put in place.
 	Check func(*Manifest) error
 }

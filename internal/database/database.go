@@ -39,6 +39,8 @@ type DB struct {
 	signature *Signature
 	trusted   bool
 	textErr   error
+	urgent    []byte // list of emergencies, checked; nil without one
+	urgentErr error
 	names     []atomic.Pointer[string]
 	streams   map[string]*Stream
 	repos     func() (map[string][]string, error)
@@ -57,7 +59,7 @@ func Open(path string, o Options) (*DB, error) {
 	var db *DB
 	var err error
 	for range 3 { // a swap between the two files is a reason to look again
-		if db, err = open(path, o); err != nil || !errors.Is(db.textErr, fs.ErrNotExist) {
+		if db, err = open(path, o); err != nil || !errors.Is(db.textErr, fs.ErrNotExist) && !errors.Is(db.urgentErr, fs.ErrNotExist) {
 			break
 		}
 		if now, _, _, _, err := openPages(path); err != nil || string(now.hashes) == string(db.match.hashes) {
@@ -109,6 +111,9 @@ func open(path string, o Options) (*DB, error) {
 	db.decoders.New = func() any { return &decoder{name: db.name} }
 	if m.Text != nil && !o.NoText {
 		db.openText(filepath.Join(filepath.Dir(path), textName(m.Text)))
+	}
+	if m.Emergencies != nil {
+		db.urgent, db.urgentErr = readEmergencies(filepath.Join(filepath.Dir(path), emergenciesName(m.Emergencies)), m.Emergencies)
 	}
 	return db, nil
 }
@@ -190,8 +195,8 @@ func (db *DB) Verify(progress func(done, total uint64)) error {
 	if err := db.EachID(func(string, *advisory.Vulnerability) error { return nil }); err != nil {
 		return err
 	}
-	if db.textErr != nil {
-		return db.textErr
+	if err := errors.Join(db.textErr, db.urgentErr); err != nil {
+		return err
 	}
 	if db.text != nil {
 		return db.text.verify(progress)

@@ -28,16 +28,16 @@ func install(from, to string, force bool) error {
 		return err
 	}
 	keep := map[string]bool{matchName: true}
-	if m.Text != nil {
-		keep[textName(m.Text)] = true
+	for _, p := range m.beside() {
+		keep[p] = true
 	}
 	old, err := Open(to, Options{NoText: true})
 	switch {
 	case err == nil:
 		was := old.Info()
 		old.Close()
-		if was.Text != nil {
-			keep[textName(was.Text)] = true // for processes that open it now
+		for _, p := range was.beside() {
+			keep[p] = true // for processes that open it now
 		}
 		if !force && older(m.BuiltAt, was.BuiltAt) {
 			return fmt.Errorf("%w: it was built at %s, the other at %s", ErrOlder, was.BuiltAt, m.BuiltAt)
@@ -46,8 +46,8 @@ func install(from, to string, force bool) error {
 	case !force:
 		return fmt.Errorf("the database in place cannot be read, so that nobody knows whether it is newer: %w", err)
 	}
-	if m.Text != nil {
-		if err := os.Rename(filepath.Join(from, textName(m.Text)), filepath.Join(to, textName(m.Text))); err != nil {
+	for _, p := range m.beside() {
+		if err := os.Rename(filepath.Join(from, p), filepath.Join(to, p)); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func sweep(dir string, keep map[string]bool) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if strings.HasPrefix(name, "text-") && strings.HasSuffix(name, ".db") && !keep[name] {
+		if (strings.HasPrefix(name, "text-") || strings.HasPrefix(name, "emergencies-")) && strings.HasSuffix(name, ".db") && !keep[name] {
 			os.Remove(filepath.Join(dir, name))
 		}
 		if info, err := e.Info(); err == nil && strings.HasPrefix(name, tempPrefix) && time.Since(info.ModTime()) > 24*time.Hour {
@@ -100,15 +100,26 @@ type Sized struct {
 	Path string // where it lies
 }
 
-// Files returns the files of the database in a folder: match.db, and the text file when there is one.
+// Files returns the files of the database in a folder: match.db, and those beside it that are there.
 func Files(dir string, m Manifest) []Sized {
 	list := []Sized{{matchName, filepath.Join(dir, matchName)}}
-	if m.Text != nil {
-		if p := filepath.Join(dir, textName(m.Text)); exists(p) {
-			list = append(list, Sized{textName(m.Text), p})
+	for _, name := range m.beside() {
+		if p := filepath.Join(dir, name); exists(p) {
+			list = append(list, Sized{name, p})
 		}
 	}
 	return list
+}
+
+// beside lists the files that stand beside match.db.
+func (m *Manifest) beside() (names []string) {
+	if m.Text != nil {
+		names = append(names, textName(m.Text))
+	}
+	if m.Emergencies != nil {
+		names = append(names, emergenciesName(m.Emergencies))
+	}
+	return names
 }
 
 func exists(p string) bool {
@@ -133,8 +144,10 @@ func Install(from, to string, o Options, force bool) error {
 	}
 	m := db.Info()
 	db.Close()
-	if m.Text != nil && !exists(filepath.Join(from, textName(m.Text))) {
-		return errors.New("the text file of the database is missing")
+	for _, name := range m.beside() {
+		if !exists(filepath.Join(from, name)) {
+			return fmt.Errorf("the file %s of the database is missing", name)
+		}
 	}
 	return install(from, to, force)
 }
@@ -160,12 +173,20 @@ func Admit(manifest, signature []byte, dir string, o Options, force bool) (*Mani
 	return m, nil
 }
 
-// FileNames are the names of the files of a database: match.db and, unless it was built without, the text file.
-func (m *Manifest) FileNames() []string {
-	if m.Text == nil {
-		return []string{matchName}
+// FileNames are the names of the files of a database: match.db and, where it has them, the texts and the list of emergencies.
+func (m *Manifest) FileNames() []string { return append([]string{matchName}, m.beside()...) }
+
+// FileOf is what the manifest says of a file; nil for a file that is none of this database.
+func (m *Manifest) FileOf(name string) *File {
+	switch {
+	case name == matchName:
+		return &m.Match
+	case m.Text != nil && name == textName(m.Text):
+		return m.Text
+	case m.Emergencies != nil && name == emergenciesName(m.Emergencies):
+		return m.Emergencies
 	}
-	return []string{matchName, textName(m.Text)}
+	return nil
 }
 
 // Resign signs the database in a folder with a key, in place of the signature that it has. Its content stays as it is.

@@ -22,16 +22,18 @@ const Schema = "stockade.db/v1"
 
 // Manifest says what is in a database. It is what is signed.
 type Manifest struct {
-	Schema          string   `json:"schema"`
-	BuiltAt         string   `json:"builtAt"`    // RFC 3339
-	Generation      int      `json:"generation"` // counts the builds that stood in one folder
-	Keys            int      `json:"keys"`       // packages of streams that have rows
-	Rows            int      `json:"rows"`
-	Vulnerabilities int      `json:"vulnerabilities"` // ids that something is known of whatever the package
-	Match           File     `json:"match"`
-	Text            *File    `json:"text,omitempty"` // titles, descriptions and references; nil when built without
-	Feeds           []Feed   `json:"feeds"`
-	Streams         []Stream `json:"streams"`
+	Schema          string `json:"schema"`
+	BuiltAt         string `json:"builtAt"`    // RFC 3339
+	Generation      int    `json:"generation"` // counts the builds that stood in one folder
+	Keys            int    `json:"keys"`       // packages of streams that have rows
+	Rows            int    `json:"rows"`
+	Vulnerabilities int    `json:"vulnerabilities"` // ids that something is known of whatever the package
+	Match           File   `json:"match"`
+	Text            *File  `json:"text,omitempty"` // titles, descriptions and references; nil when built without
+	// Emergencies is the list of emergency vulnerabilities; nil in databases that were built before there was one.
+	Emergencies *File    `json:"emergencies,omitempty"`
+	Feeds       []Feed   `json:"feeds"`
+	Streams     []Stream `json:"streams"`
 }
 
 // File names the content of one file.
@@ -88,14 +90,17 @@ func parseManifest(data []byte) (*Manifest, error) {
 	if _, err := time.Parse(time.RFC3339, m.BuiltAt); err != nil {
 		return nil, fmt.Errorf("the manifest is broken: builtAt %.40q", m.BuiltAt)
 	}
-	for _, f := range []*File{&m.Match, m.Text} {
+	for _, f := range []*File{&m.Match, m.Text, m.Emergencies} {
 		if f == nil {
 			continue
 		}
-		// The text file's name comes from its digest: nothing but hex may get there.
+		// The names of files come from their digests: nothing but hex may get there.
 		if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != hashSize || hex.EncodeToString(sum) != f.SHA256 || f.Size < 0 {
 			return nil, fmt.Errorf("the manifest is broken: file %.80q of %d bytes", f.SHA256, f.Size)
 		}
+	}
+	if m.Emergencies != nil && m.Emergencies.Size > maxEmergencies {
+		return nil, fmt.Errorf("the manifest is broken: a list of emergencies of %d bytes", m.Emergencies.Size)
 	}
 	return &m, nil
 }

@@ -76,6 +76,11 @@ func (b *Builder) write(dir string, o Output) (*Manifest, error) {
 			return nil, err
 		}
 	}
+	if o.Emergencies != nil {
+		if out.m.Emergencies, err = writeEmergencies(dir, o.Emergencies); err != nil {
+			return nil, err
+		}
+	}
 	out.tell()
 	manifest, err := json.Marshal(out.m)
 	if err != nil {

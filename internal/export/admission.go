@@ -57,7 +57,7 @@ func Admission(rules []*rule.Rule, lang, given string) (*Checks, error) {
 		vars = append(vars, variable{name, bad})
 		fixed, dynamic := refusal(r, lang, "variables."+name)
 		if squared(r) {
-			dynamic = says(literal(fixed), r.ID) // messages are made of what is good too: culprits would cost all of it once more
+			dynamic = short(fixed, r.ID) // messages are made of what is good too: culprits would cost all of it once more
 		}
 		validations = append(validations, validation{"variables." + name + ".size() == 0", fixed, dynamic})
 	}
@@ -254,7 +254,8 @@ func word(lang, en, zh string) string {
 	return en
 }
 
-// MaxRefusal is about how many characters a refusal has: kubectl shows all of them in one line.
+// MaxRefusal is how many characters a refusal has at most: kubectl shows all of them in one line. What names the policy and leads to the
+// whole story is never cut, so an address of the console of more than some 40 characters makes it longer.
 const MaxRefusal = 300
 
 // More leads to the full story of a refusal: there people can ask for an exception, too.
@@ -262,12 +263,13 @@ func More(lang string) string {
 	return word(lang, "; more or an exception: ", "；详情或申请例外：")
 }
 
-// refusal is the message of a rule: the first culprits, what was found at the first of them, of the first sentence of the fix what there is
-// room for, the policy and where to read more.
+// refusal is the message of a rule: the first culprits, what was found at the first of them, of the title and the first sentence of the
+// fix what there is room for, the policy and where to read more.
 func refusal(r *rule.Rule, lang, list string) (fixed, expression string) {
-	title := "[" + r.ID + "] " + shorten(strings.TrimRight(r.Title.In(lang), ".。"), 64)
+	id, stop := "["+r.ID+"] ", word(lang, ". ", "。")
+	title := shorten(strings.TrimRight(r.Title.In(lang), ".。"), 64)
 	fix := first(r.Fix.In(lang))
-	fixed = title + word(lang, ". ", "。") + fix
+	fixed = id + title + stop + fix
 	where := list + "[0][1]"
 	if r.Validate.Over == "container" {
 		some := list + `[0][0] + ", " + ` + list + `[1][0] + (` + list + `.size() > 2 ? ", " + ` + list + `[2][0] : "")`
@@ -276,12 +278,31 @@ func refusal(r *rule.Rule, lang, list string) (fixed, expression string) {
 	} else if !strings.Contains(detail(r, "pod", lang, "", ""), "+") {
 		where = ""
 	}
-	if where != "" {
-		where = " + (" + list + `.size() == 0 ? "" : ` + literal(word(lang, ": ", "：")) + " + " + where + ")"
+	if where == "" {
+		where = `""`
+	} else {
+		where = list + `.size() == 0 ? "" : ` + literal(word(lang, ": ", "：")) + " + " + where
 	}
-	room := fmt.Sprintf("%d - size(h) - size(t)", MaxRefusal-2)
-	return fixed, `[` + literal(title) + where + ` + ` + literal(word(lang, ". ", "。")) + `].map(h, [` + says(`""`, r.ID) + `].map(t, [` + room + `].map(room, ` +
-		`h + (room >= ` + fmt.Sprint(len([]rune(fix))) + ` ? ` + literal(fix) + ` : room >= 30 ? ` + literal(fix) + `.substring(0, room - 1) + "…" : "") + t)[0])[0])[0]`
+	name := func(as, value, in string) string { return "[" + value + "].map(" + as + ", " + in + ")[0]" }
+	least := shorten(title, 12)
+	some := fmt.Sprintf("room - %d - size(w)", len([]rune(least)))
+	return fixed, name("t", says(`""`, r.ID), name("room", fmt.Sprintf("%d - size(t)", MaxRefusal-2-len([]rune(id+stop))),
+		name("w", name("w", where, some+` >= 0 || size(w) <= 60 ? w : w.substring(0, room < 72 ? 59 : room - `+fmt.Sprint(len([]rune(least))+1)+`) + "…"`),
+			name("h", begun(title, "room - size(w)", 12),
+				literal(id)+` + h + w + `+literal(stop)+` + `+name("left", "room - size(h) - size(w)", "left >= 30 ? "+begun(fix, "left", 30)+` : ""`)+" + t"))))
+}
+
+// begun is CEL for the beginning of a text: all of it where it has room, and as much as least in any case.
+func begun(text, room string, least int) string {
+	if len([]rune(text)) <= least {
+		return literal(text)
+	}
+	return fmt.Sprintf(`(%s >= %d ? %s : %s > %d ? %[3]s.substring(0, %[1]s - 1) + "…" : %[6]s)`, room, len([]rune(text)), literal(text), room, least, literal(shorten(text, least)))
+}
+
+// short is CEL for a text and whose policy it is, of the text as much as there is room for.
+func short(text, id string) string {
+	return "[" + says(`""`, id) + "].map(t, " + begun(text, fmt.Sprintf("(%d - size(t))", MaxRefusal-2), 60) + " + t)[0]"
 }
 
 // clipped is CEL that takes the middle out of a text that is too long: names are told apart by their ends.
@@ -345,7 +366,7 @@ func tooLarge(lang string) validation {
 	text := word(lang, "[too-large] The pod has too many containers, variables, ports and mounts to be judged at admission. Split it into several workloads.",
 		"[too-large] Pod 的容器、环境变量、端口和挂载过多，无法在准入时判定。请拆分为多个工作负载。")
 	return validation{"!variables.heed || variables.stillPod || variables.small", text,
-		says(literal(text), "too-large")}
+		short(text, "too-large")}
 }
 
 // SettingsKey is the name of a rule's parameters.

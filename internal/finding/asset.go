@@ -15,8 +15,9 @@ type Asset struct {
 	Runs   []ImageRef // of workloads: the images of their containers, by the references and digests of the image assets
 	// Unread says why it could not be looked into; "" when it was. What was found on it before is not fixed, only old. An object
 	// without a name stands for its whole kind, a cluster for all that is not among the assets (its source broke off), and an
-	// asset of kind rule for what that rule would have found.
+	// asset of kind rule for what that rule would have found, on Node where one is named.
 	Unread string
+	Node   string
 }
 
 // Facts are what people want to see of a workload, a node or a namespace beside what is wrong with it. Lists are cut: see scan.

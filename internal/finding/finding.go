@@ -3,6 +3,7 @@
 package finding
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -65,7 +66,39 @@ type Finding struct {
 	Mitigations []Text `json:"-"`
 	// Snippet is the offending text of an IaC file, with the line number of its first line.
 	Snippet *Snippet `json:"snippet,omitempty"`
+	// Emergency is set on findings of kind Emergency: how far it was verified. Growth of the v1 document.
+	Emergency *Verification `json:"emergency,omitempty"`
 }
+
+// Verification is how an emergency vulnerability was verified: the verdict, and what each check saw.
+type Verification struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Verdict string `json:"verdict"` // exposed, version-only or unknown; others are no findings
+	NotRead string `json:"notRead,omitempty"`
+	// NotReadZH is NotRead in Chinese; what older programs wrote has the English alone.
+	NotReadZH string     `json:"notReadZh,omitempty"`
+	Checks    []Verified `json:"checks,omitempty"`
+}
+
+// Unread is what could not be read, in both languages as far as they are known.
+func (v *Verification) Unread() Text { return Text{EN: v.NotRead, ZH: v.NotReadZH} }
+
+// Verified is what one check saw. Texts are in both languages, as checks are shown beside each other.
+type Verified struct {
+	Check    string `json:"check"`
+	Class    string `json:"class"` // read, process, request or private
+	Says     Text   `json:"says"`  // the precondition, or the proof of a fix, in words
+	Holds    string `json:"holds"` // yes, no or unknown
+	Proof    bool   `json:"proof,omitempty"`
+	Evidence string `json:"evidence,omitempty"`
+	Reason   string `json:"reason,omitempty"` // of unknown: what could not be read
+	// SaidZH is Evidence or Reason in Chinese; what older programs wrote has the English alone.
+	SaidZH string `json:"saidZh,omitempty"`
+}
+
+// Said is the evidence, or the reason why there is none, in both languages as far as they are known.
+func (v *Verified) Said() Text { return Text{EN: cmp.Or(v.Evidence, v.Reason), ZH: v.SaidZH} }
 
 // Vulnerable says which package has which vulnerability.
 type Vulnerable struct {

@@ -185,10 +185,22 @@ func (f *Fleet) check(ctx context.Context, rc *rest.Config) *Check {
 
 // old reports whether a version is below 1.19. One that cannot be read is not.
 func old(version string) bool {
+	minor, ok := minorVersion(version)
+	return ok && minor < oldest
+}
+
+// minorVersion is the 29 of v1.29.4; -1 below version 1.
+func minorVersion(version string) (int, bool) {
 	major, rest, ok := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ := strings.Cut(rest, ".")
-	m, err := strconv.Atoi(minor)
-	return ok && err == nil && (major == "0" || major == "1" && m < oldest)
+	m, err := strconv.Atoi(strings.TrimSuffix(minor, "+"))
+	switch {
+	case !ok || err != nil || major != "0" && major != "1":
+		return 0, false
+	case major == "0":
+		return -1, true
+	}
+	return m, true
 }
 
 // permissions lists what the server needs of the kinds that a cluster has.

@@ -390,7 +390,7 @@ func (f *Fleet) Remove(ctx context.Context, target int64) error {
 		}
 		if f.o.Authority != nil {
 			const why = "the cluster was removed"
-			if err := errors.Join(f.o.Authority.Revoke(ctx, tx, target, why), f.o.Authority.RevokeProvider(ctx, tx, target, why)); err != nil {
+			if err := errors.Join(f.o.Authority.Revoke(ctx, tx, target, why), f.o.Authority.RevokeProvider(ctx, tx, target, why), f.o.Authority.RevokeAgents(ctx, tx, target, 0, why)); err != nil {
 				return err
 			}
 		}

@@ -179,9 +179,14 @@ func (f *Fleet) install(token string) (*Install, error) {
 	return in, err
 }
 
-// render makes the manifest of the chart with values over its own.
+// render makes the manifest of the connector's chart with values over its own.
 func render(values map[string]any) (string, error) {
-	data, err := chart.ReadFile("chart/values.yaml")
+	return renderChart(chart, "chart", namespace, values)
+}
+
+// renderChart makes the manifest of a chart in a namespace, with values over its own.
+func renderChart(chart embed.FS, dir, namespace string, values map[string]any) (string, error) {
+	data, err := chart.ReadFile(path.Join(dir, "values.yaml"))
 	if err != nil {
 		return "", err
 	}
@@ -192,13 +197,13 @@ func render(values map[string]any) (string, error) {
 	for k, v := range values {
 		all[k] = v
 	}
-	files, err := chart.ReadDir("chart/templates")
+	files, err := chart.ReadDir(path.Join(dir, "templates"))
 	if err != nil {
 		return "", err
 	}
-	names := []string{"chart/namespace.yaml"}
+	names := []string{path.Join(dir, "namespace.yaml")}
 	for _, file := range files {
-		names = append(names, path.Join("chart/templates", file.Name()))
+		names = append(names, path.Join(dir, "templates", file.Name()))
 	}
 	functions := template.FuncMap{
 		"quote": func(v any) (string, error) { // a JSON string is a YAML string

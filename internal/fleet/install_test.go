@@ -18,7 +18,7 @@ import (
 	"stockade.dev/stockade/internal/collect"
 )
 
-var update = flag.Bool("update", false, "write the connector's ClusterRole anew from the table of kinds, and copy the chart to deploy/connector")
+var update = flag.Bool("update", false, "write the connector's ClusterRole anew from the table of kinds, and copy the charts to deploy/connector and deploy/agent")
 
 // connectorRole is the ClusterRole of the connector.
 func connectorRole() string {
@@ -47,7 +47,7 @@ func connectorRole() string {
 
 const roleFile = "chart/templates/clusterrole.yaml"
 
-// TestChart holds the role to the table of kinds, and deploy/connector to the chart.
+// TestChart holds the role to the table of kinds, and deploy/connector and deploy/agent to the charts.
 func TestChart(t *testing.T) {
 	if *update {
 		if err := os.WriteFile(roleFile, []byte(connectorRole()), 0o644); err != nil {
@@ -57,11 +57,16 @@ func TestChart(t *testing.T) {
 	if got, err := os.ReadFile(roleFile); err != nil || string(got) != connectorRole() {
 		t.Errorf("%s is not the table's: %v", roleFile, err)
 	}
-	err := filepath.WalkDir("chart", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || name == "chart/namespace.yaml" {
+	copies(t, "chart", "../../deploy/connector")
+	copies(t, "agentchart", "../../deploy/agent")
+}
+
+func copies(t *testing.T, dir, to string) {
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || name == dir+"/namespace.yaml" {
 			return err
 		}
-		copied := filepath.Join("../../deploy/connector", strings.TrimPrefix(name, "chart"))
+		copied := filepath.Join(to, strings.TrimPrefix(name, dir))
 		want, err := os.ReadFile(name)
 		if err != nil {
 			return err

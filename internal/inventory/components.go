@@ -429,8 +429,8 @@ func (c *Cluster) addNodeFacts(o *Object) {
 	}
 	for i, p := range facts.Processes {
 		name := programs[path.Base(p.Name)]
-		if name == "" || name != path.Base(p.Name) || known[name] || p.Container != "" {
-			continue // what runs in a container is known from its pod
+		if name == "" || name != path.Base(p.Name) || known[name] || p.Container != "" && c.Name != "" {
+			continue // what runs in a container is known from its pod, where there is a cluster around the node
 		}
 		at := JoinKey(JoinIndex("processes", i), "args")
 		var args []argument

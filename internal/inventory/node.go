@@ -20,7 +20,17 @@ type NodeFacts struct {
 	Encryption *EncryptionFact   `json:"encryption,omitempty"` // control-plane nodes with an encryption configuration
 	// AuditPolicy is the policy file of the API server (audit.k8s.io Policy) as JSON.
 	AuditPolicy map[string]any `json:"auditPolicy,omitempty"`
-	Origin      Origin         `json:"-"`
+
+	ReadAt       string          `json:"readAt,omitempty"`       // RFC 3339
+	Roles        []string        `json:"roles,omitempty"`        // control-plane, etcd, worker: by what runs there
+	Distribution string          `json:"distribution,omitempty"` // k3s, rke2, kubeadm, ...; "" when unknown
+	Kernel       *KernelFacts    `json:"kernel,omitempty"`
+	Mounts       []MountFact     `json:"mounts,omitempty"`
+	Binaries     []BinaryFact    `json:"binaries,omitempty"`
+	Containers   []ContainerFact `json:"containers,omitempty"`
+	Malware      []MalwareFact   `json:"malware,omitempty"`
+	Skipped      []SkipFact      `json:"skipped,omitempty"` // what could not be read: rules that need it are undecided, not passed
+	Origin       Origin          `json:"-"`
 }
 
 // OSFacts is the operating system, in the terms of os-release(5).
@@ -53,6 +63,8 @@ type ProcessFact struct {
 	// Container is the container it runs in; "" on the host.
 	// As "namespace/pod/container" where that is known.
 	Container string `json:"container,omitempty"`
+	// Differs are the flags that the process was started with otherwise than its static pod's manifest says: their names alone.
+	Differs []string `json:"differs,omitempty"`
 }
 
 // Settings is a component's flags and configuration file.
@@ -75,6 +87,9 @@ type RuntimeFacts struct {
 	Name    string `json:"name,omitempty"` // containerd, cri-o or docker
 	Version string `json:"version,omitempty"`
 	Runc    string `json:"runc,omitempty"`
+	Socket  string `json:"socket,omitempty"` // of its API, on the node
+	// Settings are those of its configuration; nil when it was not read.
+	Settings *RuntimeSettings `json:"settings,omitempty"`
 }
 
 // CertFact is a certificate found on disk.
@@ -111,7 +126,8 @@ type ToolFact struct {
 // EncryptionFact is the API server's encryption configuration (--encryption-provider-config) without its keys.
 type EncryptionFact struct {
 	Path         string               `json:"path"`
-	ModifiedDays int                  `json:"modifiedDays"` // days since the file was last written
+	Modified     string               `json:"modified,omitempty"` // RFC 3339: when the file was last written
+	ModifiedDays int                  `json:"modifiedDays"`       // days since then, when the facts were read
 	Resources    []EncryptedResources `json:"resources,omitempty"`
 }
 

@@ -19,7 +19,8 @@ type Software struct {
 	OS       *OS       `json:"os,omitempty"` // nil: none was found
 	Packages []Package `json:"packages"`
 	Hits     []Hit     `json:"hits,omitempty"`
-	Gaps     []Gap     `json:"gaps,omitempty"` // what was not read, and why
+	Asked    []string  `json:"asked,omitempty"` // keys of the questions about files that were asked while it was read: hits of kind check answer them
+	Gaps     []Gap     `json:"gaps,omitempty"`  // what was not read, and why
 	Layers   []Layer   `json:"layers,omitempty"`
 	Stats    ReadStats `json:"stats"`
 }

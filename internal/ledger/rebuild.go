@@ -65,7 +65,7 @@ func Split(f *finding.Finding) (*Advice, *Detail) {
 	a := &Advice{RuleID: f.RuleID, Aliases: f.Aliases, Risk: f.Risk, Title: f.Title, Remediation: f.Remediation,
 		References: f.References, Compliance: f.Compliance}
 	d := &Detail{Kind: f.Kind, Message: f.Message, Resource: f.Resource, Evidence: f.Evidence, Vulnerability: f.Vulnerability,
-		Priority: f.Priority, Suppression: f.Suppression, Mitigations: f.Mitigations, Snippet: f.Snippet}
+		Priority: f.Priority, Suppression: f.Suppression, Mitigations: f.Mitigations, Snippet: f.Snippet, Emergency: f.Emergency}
 	d.Resource.Workloads, d.Resource.Labels = nil, nil
 	return a, d
 }
@@ -79,7 +79,7 @@ func Reconstruct(r *Row, a *Advice, d *Detail) *finding.Finding {
 		Severity: r.Severity.Word(), Risk: a.Risk, Title: a.Title, Message: d.Message, Remediation: a.Remediation,
 		References: a.References, Resource: d.Resource, Evidence: d.Evidence, Vulnerability: d.Vulnerability,
 		Compliance: a.Compliance, Priority: d.Priority, Status: finding.Open, Suppression: d.Suppression,
-		Mitigations: d.Mitigations, Snippet: d.Snippet,
+		Mitigations: d.Mitigations, Snippet: d.Snippet, Emergency: d.Emergency,
 	}
 	if !r.Status.Active() {
 		f.Status = finding.Suppressed

@@ -58,15 +58,16 @@ type Advice struct {
 
 // Detail is the rest of a finding. With Row and Advice it gives the finding.Finding back.
 type Detail struct {
-	Kind          finding.Kind         `json:"kind"` // the document's kind
-	Message       finding.Text         `json:"message"`
-	Resource      finding.Resource     `json:"resource"`
-	Evidence      []finding.Evidence   `json:"evidence,omitempty"`
-	Vulnerability *finding.Vulnerable  `json:"vulnerability,omitempty"`
-	Priority      *finding.Priority    `json:"priority,omitempty"`
-	Suppression   *finding.Suppression `json:"suppression,omitempty"` // of the scan: inline, VEX
-	Mitigations   []finding.Text       `json:"mitigations,omitempty"`
-	Snippet       *finding.Snippet     `json:"snippet,omitempty"`
+	Kind          finding.Kind          `json:"kind"` // the document's kind
+	Message       finding.Text          `json:"message"`
+	Resource      finding.Resource      `json:"resource"`
+	Evidence      []finding.Evidence    `json:"evidence,omitempty"`
+	Vulnerability *finding.Vulnerable   `json:"vulnerability,omitempty"`
+	Priority      *finding.Priority     `json:"priority,omitempty"`
+	Suppression   *finding.Suppression  `json:"suppression,omitempty"` // of the scan: inline, VEX
+	Mitigations   []finding.Text        `json:"mitigations,omitempty"`
+	Snippet       *finding.Snippet      `json:"snippet,omitempty"`
+	Emergency     *finding.Verification `json:"emergency,omitempty"`
 }
 
 // Target is a row of targets.

@@ -34,7 +34,7 @@ var Kinds = []string{Webhook, Slack, Template, Mail, Syslog, CEF}
 
 // Topics lists what channels can be told of, in the words of the outbox.
 var Topics = []string{outbox.FindingsChanged, outbox.ClusterState, outbox.TaskFinished, outbox.ExceptionAsked, outbox.ExceptionDecided, outbox.ExceptionExpiring, outbox.ExceptionEnded, outbox.ProtectionState, outbox.ProtectionDrift,
-	outbox.ProtectionBlocked, outbox.ProtectionUnchecked, outbox.ProtectionTurned, outbox.PolicyChanged}
+	outbox.ProtectionBlocked, outbox.ProtectionUnchecked, outbox.ProtectionTurned, outbox.PolicyChanged, outbox.NodesState}
 
 // Channel is a place that messages go to.
 type Channel struct {

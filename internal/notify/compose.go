@@ -50,6 +50,9 @@ func (c *composer) event(ctx context.Context, row *outbox.Message, f *Filter) (*
 	if atTheDoor(row.Topic) {
 		return c.protection(ctx, row, f)
 	}
+	if row.Topic == outbox.NodesState {
+		return c.nodes(ctx, row)
+	}
 	e := &message.Event{Topic: row.Topic, At: row.At.Time, Details: details(row.Body)}
 	var err error
 	if e.Target, err = c.target(ctx, row.TargetID); err != nil {

@@ -14,7 +14,7 @@ import (
 // Filter says which messages a channel wants: those that meet every field that is set. The zero Filter wants every topic, and of
 // findings those that became new or open again.
 type Filter struct {
-	Topics     []string          `json:"topics,omitempty" enum:"findings.changed,cluster.state,task.finished,exception.asked,exception.decided,exception.expiring,exception.ended,protection.state,protection.drift,protection.blocked,protection.unchecked,protection.turned,policy.changed" doc:"absent for all"`
+	Topics     []string          `json:"topics,omitempty" enum:"findings.changed,cluster.state,task.finished,exception.asked,exception.decided,exception.expiring,exception.ended,protection.state,protection.drift,protection.blocked,protection.unchecked,protection.turned,policy.changed,nodes.state" doc:"absent for all"`
 	Targets    []string          `json:"targets,omitempty" maxItems:"1000" doc:"ids of clusters and projects; what is about none of them is left out"`
 	Severities []ledger.Severity `json:"severities,omitempty" doc:"of findings, and of what was blocked or came in unchecked"`
 	Kinds      []ledger.Kind     `json:"kinds,omitempty" doc:"of findings"`

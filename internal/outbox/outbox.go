@@ -26,6 +26,8 @@ const (
 	ProtectionState   = "protection.state"   // {"cluster","state","reason"}
 	ProtectionDrift   = "protection.drift"   // {"cluster","object","change","actor","repaired"}
 
+	NodesState = "nodes.state" // body Nodes: agents that went away or cannot do their work, machines that imitate nodes, and that they are back
+
 	ProtectionBlocked   = "protection.blocked"   // body Protection: requests that policies refused
 	ProtectionUnchecked = "protection.unchecked" // body Protection: requests that nobody judged
 	ProtectionTurned    = "protection.turned"    // body Protection: images that were let in and turned out to be bad
@@ -53,6 +55,19 @@ type ProtectionGroup struct {
 	Owner     string          `json:"owner,omitempty"` // "Deployment till"
 	Image     string          `json:"image,omitempty"`
 	Requests  int64           `json:"requests"`
+}
+
+// Nodes is what became of the agents of a cluster's nodes, in numbers and with the first names of each.
+type Nodes struct {
+	At            store.Time `json:"at"`
+	Away          int        `json:"away,omitempty"`     // not heard of
+	Degraded      int        `json:"degraded,omitempty"` // something that was asked for cannot be read
+	Claimed       int        `json:"claimed,omitempty"`  // another machine wants to be the node, and was refused
+	Back          int        `json:"back,omitempty"`     // well again
+	AwayNames     []string   `json:"awayNames,omitempty"`
+	DegradedNames []string   `json:"degradedNames,omitempty"`
+	ClaimedNames  []string   `json:"claimedNames,omitempty"`
+	BackNames     []string   `json:"backNames,omitempty"`
 }
 
 // MostGroups is how many groups a message lists.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"stockade.dev/stockade/internal/finding"
@@ -71,6 +72,7 @@ func (a *answers) of(ctx context.Context, image string) answer {
 // image adds what a policy says of an image that a container names.
 func (w *work) image(c *compiled, u Use, r imageResult) {
 	for _, v := range c.violations(u.Image, r, w.at()) {
+		v.says()
 		v.Container, v.Path = u.Container, u.Path
 		w.add(v, c, nil, nil)
 	}
@@ -79,16 +81,22 @@ func (w *work) image(c *compiled, u Use, r imageResult) {
 	}
 }
 
-// violations are the failures of an image as violations of the policy.
+// says writes the message of a violation of an image check.
+func (v *Violation) says() {
+	f := Failure{Kind: Check(strings.TrimPrefix(v.Rule, "image/")), Count: v.count, Items: v.Items, ItemsZH: v.itemsZH, Message: v.lead}
+	text := f.Text()
+	v.Message = finding.Text{EN: v.Title.EN + ": " + short(v.Image) + ": " + text.EN, ZH: v.Title.ZH + "：" + short(v.Image) + "：" + text.ZH}
+}
+
+// violations are the failures of an image as violations of the policy, without their messages.
 func (c *compiled) violations(image string, r imageResult, at time.Time) []Violation {
 	p := c.policy
 	out := make([]Violation, 0, len(r.failures))
 	for i := range r.failures {
 		f := &r.failures[i]
-		t, text := TextsOf(f.Kind), f.Text()
+		t := TextsOf(f.Kind)
 		v := Violation{Policy: p.ID, Version: p.Version, Name: p.Name, Rule: f.Kind.Rule(), Action: p.Rollout.At(p.actionOf(p.Checks[f.Check].Action), at),
-			Severity: t.Severity, Title: t.Title, Fix: t.Fix, Image: image, Digest: r.digest, Items: f.Items, itemsZH: f.ItemsZH, lead: f.Message, count: f.Count, Unless: f.Pardons,
-			Message: finding.Text{EN: t.Title.EN + ": " + short(image) + ": " + text.EN, ZH: t.Title.ZH + "：" + short(image) + "：" + text.ZH}}
+			Severity: t.Severity, Title: t.Title, Fix: t.Fix, Image: image, Digest: r.digest, Items: f.Items, itemsZH: f.ItemsZH, lead: f.Message, count: f.Count, Unless: f.Pardons}
 		if sev := finding.Severity(f.Worst); sev.Rank() >= 0 && f.Worst != "" {
 			v.Severity = sev
 		}
@@ -105,8 +113,8 @@ func (c *compiled) doubt(image string, r imageResult, at time.Time) Undecided {
 }
 
 // Image decides on one image by one policy's checks of one action, as Gatekeeper asks the provider. Exceptions are not asked: they
-// are about workloads, which the question does not name; Violation.Unless says who may ask them. Undecided comes with the action that the policy has for it, whatever action is
-// asked about.
+// are about workloads, which the question does not name; Violation.Unless says who may ask them. Violations have no Message: the answer is
+// what Bundle.ImageRefusal says. Undecided comes with the action that the policy has for it, whatever action is asked about.
 func (j *Judge) Image(ctx context.Context, k ImageKey, at time.Time) ([]Violation, []Undecided) {
 	var out []Violation
 	for _, c := range j.policies {

@@ -84,7 +84,7 @@ type ImageVerdict struct {
 	State     ImageState `json:"state"`               //
 	Scanned   time.Time  `json:"scannedAt,omitzero"`  // when the content was read
 	Matched   time.Time  `json:"matchedAt,omitzero"`  // when it was last held against advisories
-	Reason    string     `json:"reason,omitempty"`    // of Unread
+	Reason    string     `json:"reason,omitempty"`    // of Unread and Unknown; of Known what could not be read
 	// Failed are checks that do not hold, of every policy. Those of the kinds registry, tag and unscanned are among them as they
 	// stood when the verdict was made; who has the reference and the time judges these three anew and goes by that.
 	Failed []Failure `json:"failed,omitempty"`

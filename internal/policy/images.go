@@ -204,14 +204,12 @@ func (out *imageResult) open(reason string) {
 // lack says why there are no facts.
 func (v *ImageVerdict) lack() string {
 	switch {
-	case v.State == Unread && v.Reason != "":
-		return "the image could not be scanned: " + v.Reason
 	case v.State == Unread:
-		return "the image could not be scanned"
+		return begin("the image could not be scanned", v.Reason)
 	case v.State == Scanning:
 		return "the image is being scanned"
 	}
-	return "the image was not scanned"
+	return begin("the image was not scanned", v.Reason)
 }
 
 // unscanned is what the check of the scan result's age has against an image; nil is nothing. said is what it had when the verdict was

@@ -159,14 +159,14 @@ func (r Reference) Name() string { return r.Registry + "/" + r.Repository }
 
 // String writes the reference out: registry/repository[:tag][@digest].
 func (r Reference) String() string {
-	s := r.Name()
+	tag, digest := "", ""
 	if r.Tag != "" {
-		s += ":" + r.Tag
+		tag = ":"
 	}
 	if r.Digest != "" {
-		s += "@" + r.Digest
+		digest = "@"
 	}
-	return s
+	return r.Registry + "/" + r.Repository + tag + r.Tag + digest + r.Digest
 }
 
 // Repositories are the names of the repository that patterns may use: in full, and of Docker Hub as people shorten it.

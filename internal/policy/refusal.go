@@ -16,11 +16,18 @@ import (
 // Lengths of refusals, in characters: kubectl shows all of them in one.
 const (
 	maxRefusal = export.MaxRefusal
+	mostListed = 2  // items
 	usersRoom  = 36 // for which containers run an image: the template in the cluster says it
+	maxName    = 40 // of a policy
 )
 
+// ShortName is the name of a policy as refusals have it, whichever engine writes them: on one line, without its middle where it is long.
+// The whole name stands behind the link.
+func ShortName(name string) string { return middle(strings.TrimSpace(plain(name)), maxName) }
+
 // line is a refusal in parts. When it is too long its parts give way in the order in which they are least missed; the rule, ids of
-// vulnerabilities, the versions that fix them, the policy and the link never do.
+// vulnerabilities, the versions that fix them, the policy and the link never do. So a line is as long as it may be at most while the
+// address of the console has no more than some 40 characters.
 type line struct {
 	lang            string
 	id, title, tail string
@@ -55,7 +62,7 @@ func (b *Bundle) NoVerdict(name string, u *Undecided) string {
 	v := Violation{Policy: u.Policy, Name: name, Rule: "image/unanswered", Image: u.Image, Title: finding.Text{EN: "No verdict", ZH: "尚无判定结果"},
 		Fix: finding.Text{EN: "It is asked for: try again in a moment.", ZH: "已提交扫描，请稍后重试。"}}
 	l := b.line(&v)
-	l.lead = cut(plain(reasonIn(b.Lang, u.Reason)), 100)
+	l.lead = cut(plain(ReasonIn(b.Lang, u.Reason)), 100)
 	return l.within(maxRefusal-usersRoom, ofImages)
 }
 
@@ -80,11 +87,12 @@ func (b *Bundle) line(v *Violation) *line {
 		l.image, l.lead = plain(v.Image), trim(v.lead.In(lang))
 		check := Check(strings.TrimPrefix(v.Rule, "image/"))
 		if check.lists() {
-			for _, s := range itemsIn(lang, v.Items, v.itemsZH) {
+			items := itemsIn(lang, v.Items, v.itemsZH)
+			for _, s := range items[:min(len(items), mostListed)] {
 				l.items = append(l.items, plain(s))
 			}
 		}
-		l.count, l.ids = max(v.count, len(l.items)), check == Vulnerabilities
+		l.count, l.ids = max(v.count, len(v.Items)), check == Vulnerabilities
 		if v.Container != "" {
 			l.place = said(lang, "container ", "容器 ") + plain(v.Container)
 		}
@@ -101,7 +109,7 @@ func (b *Bundle) line(v *Violation) *line {
 
 // tail is whose refusal it is, and where its story stands and an exception can be asked for.
 func (b *Bundle) tail(v *Violation, id string) string {
-	tail := said(b.Lang, `Policy "`+plain(v.Name)+`"`, "策略“"+plain(v.Name)+"”")
+	tail := said(b.Lang, `Policy "`+ShortName(v.Name)+`"`, "策略“"+ShortName(v.Name)+"”")
 	if b.Console == "" {
 		return tail
 	}
@@ -123,6 +131,8 @@ var ofRules = []step{
 	func(l *line) { l.fix = "" },
 	func(l *line) { l.title, l.lead = cut(l.title, 40), cut(l.lead, 80) },
 	func(l *line) { l.path, l.found, l.want = middle(l.path, 16), cut(l.found, 16), cut(l.want, 16) },
+	func(l *line) { l.title, l.lead = cut(l.title, 20), cut(l.lead, 40) },
+	func(l *line) { l.place, l.want = middle(l.place, 24), "" },
 }
 
 // ofImages is how lines of image checks become shorter.
@@ -159,22 +169,21 @@ var ofImages = []step{
 			l.items[i] = l.shortItem(l.items[i], 0)
 		}
 	},
+	func(l *line) { l.count = len(l.items) },
+	func(l *line) { l.image, l.place = shortImage(l.image, 16), middle(l.place, 24) },
 }
 
 // within is the line with at most so many characters, or as short as it can be.
 func (l *line) within(most int, steps []step) string {
-	if len(l.items) > 2 {
-		l.items = l.items[:2]
-	}
-	text := l.String()
+	text := l.append(make([]byte, 0, 2*maxRefusal))
 	for _, s := range steps {
-		if utf8.RuneCountInString(text) <= most {
+		if utf8.RuneCount(text) <= most {
 			break
 		}
 		s(l)
-		text = l.String()
+		text = l.append(text[:0])
 	}
-	return text
+	return string(text)
 }
 
 // repairs reports whether an item that is shown says how to be rid of it.
@@ -187,14 +196,16 @@ func (l *line) repairs() bool {
 	return false
 }
 
-// String writes the line: [id] title: container web (path: found x, needed y). Fix. Policy "shop"; more.
-func (l *line) String() string {
+// append writes the line: [id] title: container web (path: found x, needed y). Fix. Policy "shop"; more.
+func (l *line) append(out []byte) []byte {
 	colon, stop := said(l.lang, ": ", "："), said(l.lang, ". ", "。")
-	var parts []string
+	out = append(append(append(out, '['), l.id...), "] "...)
+	begin := len(out)
 	put := func(s string) {
-		if s != "" {
-			parts = append(parts, s)
+		if s != "" && len(out) > begin {
+			out = append(out, colon...)
 		}
+		out = append(out, s...)
 	}
 	put(l.title)
 	switch {
@@ -218,11 +229,11 @@ func (l *line) String() string {
 			put(listed(l.lang, l.items, l.count))
 		}
 	}
-	text := "[" + l.id + "] " + strings.Join(parts, colon) + stop
+	out = append(out, stop...)
 	if l.fix != "" {
-		text += strings.TrimRight(l.fix, ".。 ") + stop
+		out = append(append(out, strings.TrimRight(l.fix, ".。 ")...), stop...)
 	}
-	return text + l.tail
+	return append(out, l.tail...)
 }
 
 // shortItem shortens an item to a length but for the id of a vulnerability and the version that fixes it.
@@ -314,6 +325,9 @@ func middle(s string, most int) string {
 
 // plain keeps foreign text on one line, and in its direction.
 func plain(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
 			return ' '

@@ -133,3 +133,36 @@ func TestRuleRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestLongNames: the name of a policy is shortened in the same way everywhere, and a refusal stays within its room whatever it is.
+func TestLongNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"x": "x", " 50% \"off\"\t": `50% "off"`, strings.Repeat("b", 40): strings.Repeat("b", 40),
+		"Images of payments " + strings.Repeat("n", 77) + " end": "Images of pay…" + strings.Repeat("n", 22) + " end",
+		strings.Repeat("支付", 50):                                 strings.Repeat("支付", 6) + "支…" + strings.Repeat("支付", 13),
+		strings.Repeat("🔥", 100):                                 strings.Repeat("🔥", 13) + "…" + strings.Repeat("🔥", 26),
+		"a\u202eb\xff":                                           "a b",
+	} {
+		if got := policy.ShortName(name); got != want {
+			t.Errorf("%q is shortened to %q, not %q", name, got, want)
+		}
+		for _, lang := range []string{"en", "zh"} {
+			b := &policy.Bundle{Lang: lang, Console: "https://stockade.security.example.com:8443"}
+			rule := policy.Violation{Policy: 123456, Name: name, RuleID: "STK-W-0001", Container: strings.Repeat("container-", 6), Title: finding.Text{EN: strings.Repeat("title ", 20), ZH: strings.Repeat("标题", 40)},
+				Path: strings.Repeat("spec.", 40), Found: strings.Repeat("f", 60), Want: strings.Repeat("w", 60), Fix: finding.Text{EN: strings.Repeat("fix ", 40), ZH: strings.Repeat("修", 90)}}
+			image := imageViolation(t, b, strings.Repeat("a", 100)+"/"+strings.Repeat("b", 100)+"@"+digestOfTest, policy.Failure{Kind: policy.Vulnerabilities, Count: 500,
+				Message: finding.Text{EN: strings.Repeat("many ", 30), ZH: strings.Repeat("许多", 40)}, Items: []string{"GHSA-jfh8-c2jp-5v3q " + strings.Repeat("p", 100) + " 1 (fixed in 4.3-7ubuntu1.1+esm3)", "x", "y"}})
+			image.Policy, image.Name = 123456, name
+			u := policy.Undecided{Policy: 123456, Image: image.Image, Reason: strings.Repeat("why ", 50)}
+			for most, said := range map[string]int{b.Refusal(&rule): 300, b.ImageRefusal(image): 264, b.NoVerdict(name, &u): 264} {
+				if n := utf8.RuneCountInString(most); n > said || !strings.Contains(most, want) || !utf8.ValidString(most) || !strings.Contains(most, ":8443/protection/why?policy=123456&rule=") {
+					t.Errorf("%s: %d characters: %s", lang, n, most)
+				}
+			}
+			image.Container = strings.Repeat("container-", 6)
+			if said := b.Refusal(image); utf8.RuneCountInString(said) > 300 || !strings.Contains(said, "GHSA-jfh8-c2jp-5v3q") || !strings.Contains(said, "4.3-7ubuntu1.1+esm3") {
+				t.Errorf("%s: %d characters: %s", lang, utf8.RuneCountInString(said), said)
+			}
+		}
+	}
+}

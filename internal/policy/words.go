@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"stockade.dev/stockade/internal/finding"
@@ -19,7 +19,7 @@ func (c Check) lists() bool {
 // Says is the failure on one line: what was found, the first of it by name, how much more there is.
 func (f *Failure) Says(lang string) string {
 	text := f.Message.In(lang)
-	items := itemsIn(lang, f.Items, f.ItemsZH)
+	items := f.ItemsIn(lang)
 	if len(items) == 0 || !f.Kind.lists() {
 		return text
 	}
@@ -30,6 +30,9 @@ func (f *Failure) Says(lang string) string {
 	}
 	return text + said(lang, ": ", "：") + listed(lang, items[:n], max(f.Count, len(items)))
 }
+
+// ItemsIn are the items in a language.
+func (f *Failure) ItemsIn(lang string) []string { return itemsIn(lang, f.Items, f.ItemsZH) }
 
 // maxSaid bounds the items of a line, in bytes, but for the first.
 const maxSaid = 160
@@ -75,7 +78,7 @@ func repaired(lang, version string) string {
 func listed(lang string, items []string, total int) string {
 	text := strings.Join(items, said(lang, ", ", "、"))
 	if more := total - len(items); more > 0 {
-		text += fmt.Sprintf(said(lang, " and %d more", "等（另有 %d 项）"), more)
+		text += said(lang, " and ", "等（另有 ") + strconv.Itoa(more) + said(lang, " more", " 项）")
 	}
 	return text
 }
@@ -85,26 +88,4 @@ func said(lang, en, zh string) string {
 		return zh
 	}
 	return en
-}
-
-// reasons are why an image has no verdict, as they begin, with their Chinese. What follows comes from registries and scans.
-var reasons = []finding.Text{
-	{EN: ErrReference.Error(), ZH: "不是有效的镜像名称"},
-	{EN: "the policy is newer than what is known of the image, and the server could not be asked", ZH: "策略比已有的镜像判定更新，且暂时无法询问服务端"},
-	{EN: "nobody could be asked about the image", ZH: "暂时无法查询该镜像"},
-	{EN: "the image could not be scanned", ZH: "镜像无法扫描"},
-	{EN: "the image is being scanned", ZH: "镜像正在扫描"},
-	{EN: "the image was not scanned", ZH: "镜像未扫描"},
-}
-
-// reasonIn is a reason in a language.
-func reasonIn(lang, reason string) string {
-	if lang == "zh" {
-		for _, r := range reasons {
-			if rest, ok := strings.CutPrefix(reason, r.EN); ok && (rest == "" || strings.HasPrefix(rest, ": ")) {
-				return r.ZH + strings.Replace(rest, ": ", "：", 1)
-			}
-		}
-	}
-	return reason
 }

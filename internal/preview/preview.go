@@ -113,6 +113,7 @@ type Undecided struct {
 	Image  string        `json:"image,omitempty"`
 	Action policy.Action `json:"action" doc:"what the policy does with it"`
 	Reason string        `json:"reason"`
+	Text   finding.Text  `json:"text" doc:"the reason, with what registries and scans said of it as they said it"`
 	Count  int           `json:"count" doc:"objects"`
 	First  string        `json:"first" doc:"one of them"`
 }

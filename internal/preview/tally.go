@@ -133,13 +133,13 @@ func (t *tally) undecided(s *subject, o *policy.Outcome) {
 			if len(t.doubts) >= maxUndecided {
 				u.Image, u.Reason = "", "more of the same kind"
 				if d = t.doubts[u]; d == nil {
-					d = &Undecided{Rule: u.Rule, Action: u.Action, Reason: u.Reason, First: s.ref.String()}
+					d = &Undecided{Rule: u.Rule, Action: u.Action, Reason: u.Reason, Text: finding.Text{EN: u.Reason, ZH: policy.ReasonIn("zh", u.Reason)}, First: s.ref.String()}
 					t.doubts[u] = d
 				}
 				d.Count++
 				continue
 			}
-			d = &Undecided{Rule: u.Rule, Image: u.Image, Action: u.Action, Reason: u.Reason, First: s.ref.String()}
+			d = &Undecided{Rule: u.Rule, Image: u.Image, Action: u.Action, Reason: u.Reason, Text: finding.Text{EN: u.Reason, ZH: policy.ReasonIn("zh", u.Reason)}, First: s.ref.String()}
 			t.doubts[u] = d
 		}
 		d.Count++

@@ -105,6 +105,10 @@ func (w *pass) one(part string, o *object) error {
 	w.lock.Unlock()
 	hash := hashOf(o)
 	same := made != nil && made.Hash == hash
+	more, undo := "", map[string]any(nil)
+	if live != nil && decides(r) {
+		more, undo = added(o.Object, live.Object)
+	}
 	switch {
 	case live == nil && same:
 		w.drifted(r, "it was deleted, or its label was taken away", "")
@@ -117,6 +121,9 @@ func (w *pass) one(part string, o *object) error {
 		} else {
 			change = differs(o.Object, live.Object, "")
 		}
+		if change == "" && more != "" {
+			change = more + " was added"
+		}
 		if change == "" {
 			return nil
 		}
@@ -127,6 +134,10 @@ func (w *pass) one(part string, o *object) error {
 			w.drifted(r, extra, actor(live))
 		}
 		if err := w.c.replace(w.ctx, o, live); err != nil {
+			return err
+		}
+	} else if more != "" {
+		if err := w.c.merge(w.ctx, o, undo); err != nil {
 			return err
 		}
 	}
@@ -348,12 +359,24 @@ func number(v any) (float64, bool) {
 // bundleMark is an annotation of compiled objects that changes with every bundle and says nothing about the object.
 const bundleMark = "stockade.dev/bundle"
 
-// prune takes away what we made and want no more.
+// prune takes away what we made and want no more. Versions of an API show the same objects.
 func (w *pass) prune() {
+	whatever := func(r ref) string {
+		r.APIVersion = r.group()
+		return r.String()
+	}
+	keep := map[string]bool{}
+	for key := range w.wanted {
+		if r, ok := readRef(key); ok {
+			keep[whatever(r)] = true
+		}
+	}
 	gone := func(r ref) {
-		if err := w.c.remove(w.ctx, r); err != nil {
-			w.r.Seen.Problems = append(w.r.Seen.Problems, Problem{Object: r.words(), Reason: oneLine("it is not wanted any more and cannot be removed: " + err.Error())})
-			return
+		if !keep[whatever(r)] {
+			if err := w.c.remove(w.ctx, r); err != nil {
+				w.r.Seen.Problems = append(w.r.Seen.Problems, Problem{Object: r.words(), Reason: oneLine("it is not wanted any more and cannot be removed: " + err.Error())})
+				return
+			}
 		}
 		w.unmake(r)
 	}
@@ -364,7 +387,7 @@ func (w *pass) prune() {
 	}
 	for path, objects := range w.live { // what was made and never written down
 		for _, o := range objects {
-			if r := refOf(o); r.Kind != "" && r.collection() == path && !w.wanted[r.String()] && prunable(r) {
+			if r := refOf(o); r.Kind != "" && r.collection() == path && !keep[whatever(r)] && prunable(r) {
 				gone(r)
 			}
 		}

@@ -51,7 +51,7 @@ func (s *Service) asked(ctx context.Context, target int64, action string, change
 		if fresh {
 			_, err = tx.NewInsert().Model(r).Exec(ctx)
 		} else {
-			// What a pass that is under way finds does not count any more; the lease goes, so that the next begins at once.
+			// What a pass that is under way finds does not count any more. It keeps its lease: the next begins when it has ended.
 			_, err = tx.NewUpdate().Model(r).ExcludeColumn("namespaces", "holder", "lease_until").WherePK().Exec(ctx)
 		}
 		if err != nil {

@@ -52,15 +52,24 @@ func (w *pass) foreign() error {
 		return nil
 	}
 	var list []string
-	_, err := w.c.list(w.ctx, templates, managedLabel+"!="+managedBy, partial, func(o *object) error {
-		list = append(list, o.GetName())
-		return nil
-	})
-	if err != nil || len(list) == 0 {
-		return err
+	for _, kind := range othersKinds {
+		_, err := w.c.list(w.ctx, "/apis/"+kind, managedLabel+"!="+managedBy, partial, func(o *object) error {
+			list = append(list, kind[strings.LastIndexByte(kind, '/')+1:]+" "+o.GetName())
+			return nil
+		})
+		if err != nil && !forbidden(err) { // what may not be read is told by the plan
+			return err
+		}
 	}
-	return stop("%d ConstraintTemplates of others stand in the Gatekeeper that is to be removed (%s): keep the plug-ins, or let these go too", len(list), join(list[:min(len(list), 5)]))
+	if len(list) == 0 {
+		return nil
+	}
+	return stop("%d objects of others stand in the Gatekeeper that is to be removed (%s): keep the plug-ins, or let these go too", len(list), join(list[:min(len(list), 5)]))
 }
+
+// othersKinds are what people make in a Gatekeeper: with its definitions all of it goes.
+var othersKinds = []string{templateGroup + "/v1/constrainttemplates", mutationGroup + "/v1/assign", mutationGroup + "/v1/assignmetadata", mutationGroup + "/v1/modifyset",
+	mutationGroup + "/v1alpha1/assignimage", providerGroup + "/v1beta1/providers"}
 
 // gone deletes objects and reports how many of them are still there.
 func (w *pass) gone(list []ref) error {

@@ -420,6 +420,9 @@ func (r *release) hooks(s *Settings, b *policy.Bundle, rules []hookRule, mutate 
 					hook["rules"] = contents([]hookRule{{Groups: []string{""}, Versions: []string{"v1"}, Resources: []string{"pods", "pods/ephemeralcontainers"}, Operations: []string{"CREATE", "UPDATE"}}})
 				}
 			}
+			if validating && s.WholeScope && s.FailClosed {
+				hooks = append(hooks, aside(hook, rules))
+			}
 			hooks = append(hooks, hook)
 			if validating && slices.ContainsFunc(b.Policies, func(p policy.Policy) bool { return !p.Disabled && p.Scope.SystemNamespaces }) {
 				second := copied(&object{Object: m{"x": hook}}).Object["x"].(m)
@@ -431,6 +434,22 @@ func (r *release) hooks(s *Settings, b *policy.Bundle, rules []hookRule, mutate 
 		c.Object["webhooks"] = hooks
 		out = append(out, c)
 	}
+	return out
+}
+
+// aside splits off a webhook for what lies outside of namespaces, which lets pass what is not answered: nodes and their certificates among
+// it, without which Gatekeeper itself could not come back. What the policies name stays.
+func aside(hook m, rules []hookRule) m {
+	scoped := func(scope string) l {
+		list, _ := copied(&object{Object: m{"x": hook["rules"]}}).Object["x"].([]any)
+		for _, r := range list {
+			r.(m)["scope"] = scope
+		}
+		return list
+	}
+	out := copied(&object{Object: m{"x": hook}}).Object["x"].(m)
+	out["name"], out["failurePolicy"], out["rules"] = "cluster.validation.gatekeeper.sh", "Ignore", scoped("Cluster")
+	hook["rules"] = append(contents(rules), scoped("Namespaced")...)
 	return out
 }
 

@@ -155,6 +155,37 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// TestWholeScopeFailClosed: nodes can join while Gatekeeper does not answer, or it could never come back.
+func TestWholeScopeFailClosed(t *testing.T) {
+	rel := builtIn()
+	if rel == nil {
+		t.Fatal("run make")
+	}
+	set := Settings{FailClosed: true, WholeScope: true}.filled(&Options{})
+	named := []hookRule{{Groups: []string{"rbac.authorization.k8s.io"}, Versions: []string{"*"}, Resources: []string{"clusterroles"}, Operations: []string{"CREATE"}, Scope: "*"}}
+	all := map[string]bool{}
+	for _, h := range rel.hooks(&set, &policy.Bundle{}, named, false, []byte("ca")) {
+		list, _ := h.Object["webhooks"].([]any)
+		for _, x := range list {
+			rules, _ := x.(m)["rules"].([]any)
+			for _, r := range rules {
+				scope, _ := r.(m)["scope"].(string)
+				wide := strings.Contains(jsonText(r.(m)["resources"]), `"*"`)
+				if refuses := x.(m)["failurePolicy"] == "Fail"; wide && refuses && scope != "Namespaced" {
+					t.Errorf("%s refuses what lies outside of namespaces: %s", x.(m)["name"], jsonText(r))
+				} else if wide && h.GetKind() == "ValidatingWebhookConfiguration" {
+					all[scope] = true
+				} else if refuses {
+					all["named"] = true
+				}
+			}
+		}
+	}
+	if !all["Cluster"] || !all["Namespaced"] || !all["named"] {
+		t.Errorf("asked about %v", all)
+	}
+}
+
 // TestSettings: what cannot be taken is refused with a reason.
 func TestSettings(t *testing.T) {
 	for _, bad := range []Settings{

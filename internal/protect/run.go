@@ -95,7 +95,7 @@ func (s *Service) Pass(ctx context.Context, target int64) error {
 	}
 	r, err := s.row(ctx, target)
 	if err != nil {
-		return err
+		return errors.Join(err, s.release(context.WithoutCancel(ctx), target))
 	}
 	work, cancel := context.WithTimeout(ctx, passTime)
 	defer cancel()

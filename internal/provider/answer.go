@@ -1,13 +1,16 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"stockade.dev/stockade/internal/policy"
@@ -91,7 +94,20 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request, door string, an
 	}
 	p.metrics.keys.WithLabelValues(door).Add(float64(len(items)))
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(encode(items)) // Gatekeeper has hung up, then
+	out := buffers.Get().(*[]byte)
+	*out = encode((*out)[:0], items)
+	_, _ = w.Write(*out) // Gatekeeper has hung up, then
+	giveBack(out)
+}
+
+// buffers are those of questions and answers: new ones for each would be most of what the garbage collector has to do.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// giveBack keeps a buffer for the next, unless it is one of the rare big ones.
+func giveBack(b *[]byte) {
+	if cap(*b) <= 256<<10 {
+		buffers.Put(b)
+	}
 }
 
 // refuse answers with an error in Gatekeeper's form.
@@ -103,12 +119,16 @@ func (p *Provider) refuse(w http.ResponseWriter, status int, why string) {
 }
 
 func readQuestion(body io.Reader) ([]string, error) {
-	text, err := io.ReadAll(body)
+	text := buffers.Get().(*[]byte)
+	defer giveBack(text)
+	b := bytes.NewBuffer((*text)[:0])
+	_, err := b.ReadFrom(body)
+	*text = b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("reading the request: %w", err)
 	}
 	var q providerRequest
-	if err := json.Unmarshal(text, &q); err != nil {
+	if err := json.Unmarshal(*text, &q); err != nil { // which copies the keys
 		return nil, fmt.Errorf("the request is no ProviderRequest: %w", err)
 	}
 	switch {
@@ -122,13 +142,13 @@ func readQuestion(body io.Reader) ([]string, error) {
 	return q.Request.Keys, nil
 }
 
-// encode writes the answer. It is written by hand because it is most of the work of an answer from memory.
-func encode(items []item) []byte {
+// encode appends the answer. It is written by hand because it is most of the work of an answer from memory.
+func encode(out []byte, items []item) []byte {
 	n := 200
 	for i := range items {
 		n += len(items[i].key) + len(items[i].value) + len(items[i].err) + 40
 	}
-	out := make([]byte, 0, n)
+	out = slices.Grow(out, n)
 	out = append(out, `{"apiVersion":"`+dataVersion+`","kind":"`+dataResponse+`","response":{"idempotent":true,"items":[`...)
 	for i := range items {
 		if i > 0 {
@@ -171,8 +191,8 @@ var noMessages = []byte(`{"messages":[]}`)
 func (p *Provider) answer(ctx context.Context, keys []string) []item {
 	out := make([]item, len(keys))
 	mark, f := p.memo.epoch.Load(), p.force.Load()
-	parsed := make([]policy.ImageKey, len(keys))
-	looks := looks{force: f, known: make(map[string]*look, len(keys))}
+	var parsed []policy.ImageKey // of those that are not answered as lately
+	looks := looks{force: f}
 	for i, key := range keys {
 		out[i].key = key
 		if f == nil {
@@ -188,10 +208,17 @@ func (p *Provider) answer(ctx context.Context, keys []string) []item {
 			out[i].err = err.Error()
 			continue
 		}
+		if parsed == nil {
+			parsed = make([]policy.ImageKey, len(keys))
+			looks.known = make(map[string]*look, len(keys)-i)
+		}
 		parsed[i] = k
 		if f.asks[k.Policy] {
 			p.lookFor(&looks, &k)
 		}
+	}
+	if parsed == nil {
+		return out
 	}
 	p.ask.kick()
 	ctx = context.WithValue(ctx, looksKey{}, &looks)

@@ -110,6 +110,11 @@ func (p *Provider) took(f *flight) {
 
 // Verdict implements policy.Images, for the judge of recorded requests.
 func (p *Provider) Verdict(ctx context.Context, reference, namespace string, pullSecrets []string) (*policy.ImageVerdict, error) {
+	if all, ok := ctx.Value(looksKey{}).(*looks); ok {
+		if l := all.known[lookName(reference, namespace, pullSecrets)]; l != nil {
+			return p.wait(ctx, all.force, l)
+		}
+	}
 	ref, err := policy.ParseReference(reference)
 	if err != nil {
 		return nil, err
@@ -117,11 +122,6 @@ func (p *Provider) Verdict(ctx context.Context, reference, namespace string, pul
 	f := p.force.Load()
 	if f == nil {
 		return nil, errBundle
-	}
-	if all, ok := ctx.Value(looksKey{}).(*looks); ok {
-		if l := all.known[lookName(reference, namespace, pullSecrets)]; l != nil {
-			return p.wait(ctx, all.force, l)
-		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.o.Deadline)
 	defer cancel()

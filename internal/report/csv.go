@@ -60,12 +60,16 @@ const (
 	csvEPSS
 	csvKEV
 	csvScore
+	csvVerdict
+	csvVerified
+	csvNotLooked
 	csvWidth
 )
 
 var csvColumns = []string{"record", "severity", "status", "rule", "ruleId", "risk", "kind", "cluster", "namespace", "resourceKind", "name", "container",
 	"file", "line", "column", "title", "message", "path", "found", "want", "remediation", "references", "fingerprint", "suppressedBy", "reason",
-	"image", "digest", "package", "version", "fixedVersion", "cvss", "epss", "kev", "priority"}
+	"image", "digest", "package", "version", "fixedVersion", "cvss", "epss", "kev", "priority",
+	"verdict", "checks", "notLookedAt"}
 
 func (c *csvReport) Begin(finding.Header) error {
 	if _, err := io.WriteString(c.raw, "\ufeff"); err != nil {
@@ -124,6 +128,14 @@ func (c *csvReport) Finding(f *finding.Finding) error {
 	}
 	if f.Priority != nil {
 		row[csvScore] = strconv.Itoa(f.Priority.Score)
+	}
+	if v := f.Emergency; v != nil {
+		w := verifiedWordsIn(c.lang)
+		var checks []string
+		for i := range v.Checks {
+			checks = append(checks, w.check(&v.Checks[i], c.lang))
+		}
+		row[csvVerdict], row[csvVerified], row[csvNotLooked] = v.Verdict, strings.Join(checks, w.separator), notLooked(v, c.lang)
 	}
 	return c.row(row)
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -54,14 +55,14 @@ func (b *bom) Finding(f *finding.Finding) error {
 	if ref == "" {
 		ref = v.Package + "@" + v.Version
 	}
-	if f.Resource.Image != "" {
-		ref += "#" + f.Resource.Image
+	if at := cmp.Or(f.Resource.Image, f.Resource.Node); at != "" {
+		ref += "#" + at
 	}
 	if !b.known[ref] {
 		b.known[ref] = true
 		c := cyclonedx.Component{BOMRef: ref, Type: cyclonedx.ComponentTypeLibrary, Name: v.Package, Version: v.Version, PackageURL: v.PURL}
 		var props []cyclonedx.Property
-		for _, p := range [][2]string{{"stockade:image", f.Resource.Image}, {"stockade:digest", f.Resource.Digest}, {"stockade:path", v.Path}} {
+		for _, p := range [][2]string{{"stockade:image", f.Resource.Image}, {"stockade:digest", f.Resource.Digest}, {"stockade:node", f.Resource.Node}, {"stockade:path", v.Path}} {
 			if p[1] != "" {
 				props = append(props, cyclonedx.Property{Name: p[0], Value: plain(p[1])})
 			}
@@ -75,12 +76,21 @@ func (b *bom) Finding(f *finding.Finding) error {
 	return nil
 }
 
-// vulnerability adds to the entry of an id; findings that were suppressed for different reasons are entries of their own.
+// verdicts of emergencies as CycloneDX says them. By version alone nobody has said "not affected": what is missing today may be there
+// tomorrow.
+var bomVerdicts = map[string]cyclonedx.ImpactAnalysisState{"exposed": cyclonedx.IASExploitable, "version-only": cyclonedx.IASInTriage, "unknown": cyclonedx.IASInTriage}
+
+// vulnerability adds to the entry of an id; findings that were suppressed for different reasons, and those that were verified with
+// different results, are entries of their own.
 func (b *bom) vulnerability(f *finding.Finding, ref string) {
 	v := f.Vulnerability
 	key := v.ID
 	if f.Suppression != nil {
 		key += "\x00" + f.Suppression.By + f.Suppression.Reason
+	}
+	seen := strings.Join(verifiedLines(f, b.lang), "\n")
+	if f.Emergency != nil {
+		key += "\x00" + f.Emergency.Verdict + seen
 	}
 	e := b.byID[key]
 	if e == nil {
@@ -102,8 +112,13 @@ func (b *bom) vulnerability(f *finding.Finding, ref string) {
 		switch s := f.Suppression; {
 		case s != nil:
 			e.Analysis = &cyclonedx.VulnerabilityAnalysis{State: cyclonedx.IASNotAffected, Detail: plain(strings.TrimSuffix(s.By+": "+s.Reason, ": "))}
+		case f.Emergency != nil:
+			e.Analysis = &cyclonedx.VulnerabilityAnalysis{State: bomVerdicts[f.Emergency.Verdict], Detail: seen}
 		case bomStates[v.State] != "":
 			e.Analysis = &cyclonedx.VulnerabilityAnalysis{State: bomStates[v.State]}
+		}
+		if f.Emergency != nil {
+			e.Properties = &[]cyclonedx.Property{{Name: "stockade:verdict", Value: plain(f.Emergency.Verdict)}}
 		}
 		b.byID[key] = e
 		b.order = append(b.order, key)

@@ -105,6 +105,13 @@ func (e *encoder) members(b []byte, f *finding.Finding) ([]byte, error) {
 		b = strconv.AppendInt(append(b, `,"snippet":{"line":`...), int64(s.Line), 10)
 		b = append(appendString(append(b, `,"text":`...), s.Text), '}')
 	}
+	if f.Emergency != nil {
+		v, err := marshal(f.Emergency)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `,"emergency":`...), v...)
+	}
 	b = appendTexts(append(b, ','), f, &r.own, e.lang)
 	b = appendString(append(b, `,"translation":{"lang":`...), e.other)
 	return append(appendTexts(append(b, ','), f, &r.translated, e.other), '}'), nil

@@ -87,6 +87,8 @@ type htmlFinding struct {
 	Suppression *finding.Suppression `json:"suppression,omitempty"`
 	Vulnerable  *finding.Vulnerable  `json:"vulnerability,omitempty"`
 	Fix         *finding.Text        `json:"fix,omitempty"` // when it is not the rule's: each package has a fixed version of its own
+	// Emergency is how it was verified.
+	Emergency *finding.Verification `json:"emergency,omitempty"`
 }
 
 // htmlEvidence has values as they are shown: a browser would round large numbers.
@@ -171,7 +173,7 @@ func (h *htmlReport) Finding(f *finding.Finding) error {
 		}
 		h.data.Rules = append(h.data.Rules, &htmlRule{f.Rule, f.RuleID, f.Risk, f.Title, fix, webLinks(f.References), f.Aliases, f.Compliance})
 	}
-	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(f.Evidence), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression, f.Vulnerability, nil}
+	v := htmlFinding{i, f.Fingerprint, f.Severity, f.Kind, f.Message, f.Resource, evidenceOf(ownEvidence(f)), f.Priority, nil, f.Mitigations, f.Snippet, f.Suppression, f.Vulnerability, nil, f.Emergency}
 	if f.Vulnerability != nil {
 		v.Fix = &f.Remediation
 	}

@@ -89,7 +89,9 @@ func (j *junit) add(suite string, c junitCase) {
 
 func (j *junit) Finding(f *finding.Finding) error {
 	lang, r := j.opt.Lang, f.Resource
-	r.File = relative(r.File, j.dir)
+	if r.File = relative(r.File, j.dir); onNode(r) {
+		r.File = strings.TrimLeft(r.File, "/")
+	}
 	name := plain(f.Rule + " " + object(r))
 	if r.Container != "" {
 		name += plain(" " + r.Container)
@@ -109,6 +111,7 @@ func (j *junit) Finding(f *finding.Finding) error {
 		for _, m := range f.Mitigations {
 			text = append(text, plain(m.In(lang)))
 		}
+		text = append(text, verifiedLines(f, lang)...)
 		if fix := f.Remediation.In(lang); fix != "" {
 			text = append(text, plain(fix))
 		}

@@ -127,6 +127,9 @@ func (m *markdown) rule(g *ruleGroup) {
 		for _, note := range v.Mitigations {
 			m.put("  - %s", markdownText(note.In(m.lang)))
 		}
+		for _, line := range verifiedLines(v, m.lang) {
+			m.put("  - %s", markdownText(line))
+		}
 	}
 	if n := g.total - len(g.first); n > 0 {
 		m.put("- "+m.words.more, n, markdownCode(f.Rule))

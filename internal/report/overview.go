@@ -212,6 +212,9 @@ func place(r finding.Resource) string {
 	return plain(s)
 }
 
+// onNode reports whether a finding's file is one of a node's file system: its path is no path here.
+func onNode(r finding.Resource) bool { return r.Node != "" && strings.HasPrefix(r.File, "/") }
+
 // object names a resource: kind, namespace and name, and the node where that says more.
 func object(r finding.Resource) string {
 	name := r.Name

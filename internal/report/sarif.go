@@ -214,6 +214,9 @@ func (s *sarifReport) Finding(f *finding.Finding) error {
 	if fix := plain(f.Remediation.In(s.lang)); f.Vulnerability != nil && fix != "" {
 		message += ". " + fix
 	}
+	if lines := verifiedLines(f, s.lang); lines != nil {
+		message += "\n" + strings.Join(lines, "\n")
+	}
 	b := s.buf[:0]
 	if s.n > 0 {
 		b = append(b, ',')
@@ -245,6 +248,14 @@ func (s *sarifReport) Finding(f *finding.Finding) error {
 	if b, s.err = appendEvidence(b, f.Evidence); s.err != nil {
 		return s.err
 	}
+	if f.Emergency != nil {
+		v, err := marshal(f.Emergency)
+		if err != nil {
+			s.err = err
+			return err
+		}
+		b = append(append(b, `,"emergency":`...), v...)
+	}
 	s.buf = append(b, "}}"...)
 	_, s.err = s.w.Write(s.buf)
 	return s.err
@@ -261,6 +272,8 @@ func (s *sarifReport) appendLocation(b []byte, f *finding.Finding) []byte {
 		b = append(b, objectURI(r)+`"`...)
 	} else if r.Image != "" && r.Kind == "" {
 		b = append(b, "image/"+escapePath(r.Image)+"/"+escapePath(r.File)+`"`...)
+	} else if onNode(r) {
+		b = append(b, "node/"+strings.ReplaceAll(escapePath(r.Node), "/", "%2F")+"/"+escapePath(strings.TrimLeft(r.File, "/"))+`"`...)
 	} else {
 		uri := fileURI(r.File, s.dir)
 		b = append(b, uri+`"`...)

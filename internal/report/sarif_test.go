@@ -97,7 +97,7 @@ func TestSARIF(t *testing.T) {
 	for _, lang := range []string{"en", "zh"} {
 		out := render(t, "sarif", document(t), Options{Lang: lang})
 		run := validSARIF(t, schema, out)
-		if len(run.Results) != 21 {
+		if len(run.Results) != 22 {
 			t.Errorf("%d results", len(run.Results))
 		}
 		suppressed := map[string]int{}
@@ -165,7 +165,7 @@ func checkRules(t *testing.T, out []byte) {
 		t.Fatal(err)
 	}
 	rules := doc.Runs[0].Tool.Driver.Rules
-	if len(rules) != 10 {
+	if len(rules) != 11 {
 		t.Errorf("%d rules", len(rules))
 	}
 	for _, r := range rules {

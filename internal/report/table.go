@@ -105,6 +105,13 @@ func (t *tableReport) group(g *ruleGroup) {
 		for _, m := range v.Mitigations {
 			t.put(indent+2, span{text: "! "}, span{text: plain(m.In(t.lang))})
 		}
+		for i, line := range verifiedLines(v, t.lang) {
+			s := span{text: clip(line, longest)}
+			if i == 0 {
+				s.color = bold
+			}
+			t.put(indent+2, span{text: "- "}, s)
+		}
 	}
 	if n := g.total - len(g.first); n > 0 {
 		t.put(indent, span{}, span{text: fmt.Sprintf(t.words.more, n, plain(f.Rule))})

@@ -249,7 +249,12 @@ func (s *Session) walk(r *Rule, at, root any, rest []segment, path, container st
 	for i, item := range list {
 		s.index = append(s.index[:depth], i)
 		if len(rest) > 1 {
+			outer := s.within
+			if r.Validate.Over == "node" { // the same process may run in several containers
+				s.within += itemName(item) + "/"
+			}
 			s.walk(r, item, root, rest[1:], path, container, sink)
+			s.within = outer
 			continue
 		}
 		s.scope.item = item

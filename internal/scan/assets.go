@@ -68,6 +68,10 @@ func (a *assets) image(u *Use, sw *inventory.Software, unread string) {
 	if a.refs == nil {
 		a.refs = map[string]finding.ImageRef{}
 	}
+	if sw != nil && sw.Kind == "node" {
+		a.images = append(a.images, finding.Asset{Kind: "node", GroupKind: "Node", Name: sw.Name})
+		return
+	}
 	a.refs[u.key()] = finding.ImageRef{Reference: u.Reference, Digest: digest}
 	a.images = append(a.images, finding.Asset{Kind: "image", Name: u.Reference, Digest: digest, Unread: unread})
 }
@@ -105,9 +109,21 @@ func (r *run) report(broken string) {
 	}
 	if r.cfg.Partial {
 		for _, ru := range r.cfg.Library.Rules {
-			if a := r.analyzer(ru); a != nil && a.Cluster != nil {
+			switch a := r.analyzer(ru); {
+			case a != nil && a.Cluster != nil:
 				all = append(all, finding.Asset{Kind: "rule", Name: ru.Name, Unread: "it needs the whole cluster"})
+			case r.cfg.NodesOnly != onNodes(ru) && (r.cfg.NodesOnly || len(r.cluster.Nodes) == 0):
+				all = append(all, finding.Asset{Kind: "rule", Name: ru.Name, Unread: "what it is about was not read"})
 			}
+		}
+	}
+	for _, name := range sortedKeys(r.partly) {
+		if nodes := r.partly[name]; len(nodes) < len(r.cluster.Nodes) {
+			for _, node := range sortedKeys(nodes) {
+				all = append(all, finding.Asset{Kind: "rule", Name: name, Node: node, Unread: "it could not be decided there"})
+			}
+		} else {
+			all = append(all, finding.Asset{Kind: "rule", Name: name, Unread: "it could not be decided on any node"})
 		}
 	}
 	for name := range r.unjudged {

@@ -162,7 +162,7 @@ func (r *run) score() {
 	seen := r.seenTargets()
 	good, all := map[string]int{}, map[string]int{}
 	for _, ru := range r.cfg.Library.Rules {
-		if compliance.Missing(ru, seen) != "" || r.unjudged[ru.Name] || !r.judged(ru) {
+		if compliance.Missing(ru, seen) != "" || r.unjudged[ru.Name] || len(r.partly[ru.Name]) > 0 || !r.judged(ru) {
 			continue
 		}
 		all[ru.Risk]++
@@ -194,6 +194,9 @@ func (r *run) clauses() {
 	failed := maps.Clone(r.unjudged)
 	for key := range r.undecided {
 		name, _, _ := strings.Cut(key, "\x00")
+		failed[name] = true
+	}
+	for name := range r.partly { // what is not known of one node is not passed
 		failed[name] = true
 	}
 	facts := compliance.Facts{Open: r.byRule, Undecided: failed, Managed: r.cluster.Managed, Seen: r.seenTargets()}

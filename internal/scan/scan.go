@@ -41,10 +41,14 @@ type Config struct {
 	Header     finding.Header               // tool, target and start time
 	Info       func() inventory.ClusterInfo // of a live cluster or snapshot, asked when the stream has ended; may be nil
 	Filter     Filter                       // what becomes of each finding
+	Facts      Source                       // what agents know of nodes, read after everything else, one by one: see run.facts; may be nil
 	Partial    bool                         // the source brings some objects only: what needs all of them is left out
+	NodesOnly  bool                         // the source brings node facts only: other rules have nothing to say
 	Workers    int                          // 0 is one per CPU
 	Progress   func(objects int)            // called now and then; may be nil
 	Now        func() time.Time             // the clock
+	// Workload tells which workloads there are beside those that the source brings, with the labels of their pods; may be nil.
+	Workload func(inventory.Ref) (labels map[string]string, ok bool)
 	// Cluster is given the whole cluster when everything has been judged and told, just before the handler's End: for what joins
 	// it with the findings. It is not called for a part of a cluster, nor when the source broke off. May be nil.
 	Cluster func(*inventory.Cluster)
@@ -68,6 +72,9 @@ func Run(ctx context.Context, cfg Config, source Source, h finding.Handler) (*Su
 		return nil, fault.Wrap(fault.Internal, "writing the report", err)
 	}
 	streamErr := r.stream(ctx, source)
+	if streamErr == nil && cfg.Facts != nil && r.failed == nil {
+		streamErr = r.facts(ctx, cfg.Facts)
+	}
 	if r.failed != nil {
 		return nil, fault.Wrap(fault.Internal, "writing the report", r.failed)
 	}
@@ -134,9 +141,11 @@ type run struct {
 	objects []*analyzerRule // rules whose analyzer looks at single objects
 
 	seen      map[string]bool
-	byRule    map[string][]string   // rule id -> fingerprints of open findings
-	undecided map[string]*undecided // by "rule\x00error": told once
-	unjudged  map[string]bool       // names of rules that said they could not decide
+	byRule    map[string][]string        // rule id -> fingerprints of open findings
+	undecided map[string]*undecided      // by "rule\x00error": told once
+	unjudged  map[string]bool            // names of rules that said they could not decide
+	partly    map[string]map[string]bool // names of rules that could not be decided on some nodes, and these
+	shrunk    map[string]bool            // nodes that were judged as they came
 	told      []finding.NotScanned
 	ordinals  map[ordinalKey]int
 	images    map[string]bool
@@ -165,7 +174,7 @@ type analyzerRule struct {
 func newRun(cfg Config, h finding.Handler) *run {
 	cfg.Library = cfg.Library.For(cfg.Header.Target.Kind)
 	r := &run{cfg: cfg, handler: h, engine: rule.NewEngine(cfg.Library), seen: map[string]bool{}, byRule: map[string][]string{},
-		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{}, counts: map[string]int{}, kinds: map[string]bool{},
+		undecided: map[string]*undecided{}, unjudged: map[string]bool{}, partly: map[string]map[string]bool{}, shrunk: map[string]bool{}, ordinals: map[ordinalKey]int{}, images: map[string]bool{}, counts: map[string]int{}, kinds: map[string]bool{},
 		summary: Summary{Worst: map[finding.Severity]int{}}}
 	r.assets.handler, _ = h.(finding.AssetHandler)
 	name := ""
@@ -393,16 +402,19 @@ func (a *analyzerRule) applies(o *inventory.Object) bool {
 func (r *run) components() {
 	session := r.engine.Session()
 	for _, c := range r.cluster.Components {
-		ref := c.Source
-		subject := rule.Subject{Cluster: r.cluster.Name, Ref: ref, Node: c.Node, Origin: c.Origin}
-		session.Component(c, r.sink(subject))
+		if c.Source.Kind != "Process" || !r.shrunk[c.Node] {
+			r.component(session, c)
+		}
 	}
 	for _, name := range sortedKeys(r.cluster.Nodes) {
-		n := r.cluster.Nodes[name]
-		subject := rule.Subject{Cluster: r.cluster.Name, Node: name, Origin: n.Origin,
-			Ref: inventory.Ref{APIVersion: "v1", Kind: "Node", Name: name}}
-		session.Node(n.Value(), r.sink(subject))
+		if !r.shrunk[name] {
+			r.node(session, name)
+		}
 	}
+}
+
+func (r *run) component(session *rule.Session, c *inventory.Component) {
+	session.Component(c, r.sink(rule.Subject{Cluster: r.cluster.Name, Ref: c.Source, Node: c.Node, Origin: c.Origin}))
 }
 
 func (r *run) sink(subject rule.Subject) rule.Sink {
@@ -411,6 +423,10 @@ func (r *run) sink(subject rule.Subject) rule.Sink {
 			r.take(outcome{finding: r.dress(ru.Finding(subject, h), &inventory.Object{Origin: subject.Origin})})
 		},
 		Undecided: func(ru *rule.Rule, err error) {
+			if subject.Node != "" {
+				r.undecidedOn(ru, subject.Node, err)
+				return
+			}
 			r.take(outcome{undecided: ru.Name + "\x00" + err.Error(), where: place(subject)})
 		},
 	}

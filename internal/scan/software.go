@@ -24,6 +24,11 @@ type Software struct {
 	// operating system's fixes end, "" when unknown. Nil: there is no advisory database, which NoDatabase explains.
 	Match      func(sw *inventory.Software, use Use, cluster string) (found []*finding.Finding, gaps []inventory.Gap, eol string)
 	NoDatabase string
+	// Urgent judges an inventory for emergency vulnerabilities, with and without an advisory database; nil: it is not asked.
+	// objects are those of the cluster, nil where they are not all read.
+	Urgent func(sw *inventory.Software, use Use, cluster string, objects *inventory.Cluster) []*finding.Finding
+	// Notes say what of the advisory data could not be used, such as a damaged list of emergencies.
+	Notes []string
 	// Prepare is called once with everything that will be loaded, before the first Load; may be nil.
 	Prepare func(ctx context.Context, uses []Use) error
 	// Asked are the things to look into beside the images of a cluster.
@@ -223,6 +228,9 @@ func (r *run) software(ctx context.Context) error {
 	}
 	cancel()
 	group.Wait()
+	for _, n := range s.Notes {
+		r.told = append(r.told, finding.NotScanned{Target: r.cfg.Header.Target.Name, What: "emergencies", Reason: n, Code: finding.Broken})
+	}
 	if s.Match == nil && len(uses) > 0 {
 		code := finding.Skipped
 		if len(s.Asked) > 0 {
@@ -267,6 +275,16 @@ func (r *run) look(sw *inventory.Software, u *Use) {
 			r.place(f, sw, u)
 			r.take(outcome{finding: f})
 			r.counted(f, u)
+		}
+	}
+	if r.cfg.Software.Urgent != nil {
+		objects := r.cluster
+		if r.cfg.Partial || r.cfg.Header.Target.Kind != "cluster" {
+			objects = nil
+		}
+		for _, f := range r.cfg.Software.Urgent(sw, *u, cluster, objects) {
+			r.place(f, sw, u)
+			r.take(outcome{finding: f})
 		}
 	}
 	for _, g := range gaps {

@@ -26,6 +26,10 @@ func (s *Server) wireAdmissions() {
 		Bundle: func(ctx context.Context, target int64) (*policy.Bundle, error) { return r.protect.Bundle(ctx, target) },
 		Images: func(target int64, b *policy.Bundle) policy.Images { return r.verdicts.For(target, b) },
 		Open:   func(ctx context.Context, target int64) (admission.Source, error) { return r.fleet.Open(ctx, target) }}
+	o.Seek = func(ctx context.Context, target int64, images []protocol.Image) error {
+		_, err := r.verdicts.Images(ctx, target, protocol.ImagesRequest{Images: images})
+		return err
+	}
 	r.admission = admission.New(o)
 	for _, c := range r.admission.Metrics() {
 		s.metrics.registry.MustRegister(c)

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"stockade.dev/stockade/internal/agent/protocol"
 	"stockade.dev/stockade/internal/api"
 	"stockade.dev/stockade/internal/audit"
 )
@@ -81,7 +82,7 @@ func (s *Server) logged(next http.Handler) http.Handler {
 			switch {
 			case m.status >= 500:
 				level = slog.LevelError
-			case probe(r.URL.Path):
+			case probe(r.URL.Path), r.URL.Path == protocol.BeatPath && m.status < 400: // thousands of agents beat every minute
 				level = slog.LevelDebug
 			}
 			attrs := []slog.Attr{slog.String("method", r.Method), slog.String("path", cut(r.URL.Path)), slog.Int("status", m.status),

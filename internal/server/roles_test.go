@@ -80,7 +80,7 @@ type noun struct {
 
 // nouns are all of the API. To add a route: give it a row in its noun; go test -run TestRoles prints the rows that are missing,
 // ready to be pasted.
-var nouns = []noun{admissionNoun, attackNoun, peopleNoun, sessionNoun, auditNoun, exceptionNoun, clusterNoun, findingNoun, evidenceNoun, complianceNoun, imageNoun, taskNoun, notifyNoun, policyNoun, protectionNoun, settingsNoun, verdictNoun}
+var nouns = []noun{admissionNoun, attackNoun, peopleNoun, sessionNoun, auditNoun, exceptionNoun, clusterNoun, findingNoun, evidenceNoun, complianceNoun, imageNoun, taskNoun, notifyNoun, policyNoun, protectionNoun, settingsNoun, verdictNoun, nodeNoun, urgentNoun}
 
 // world is a server that is wired as always, with two clusters. Nothing runs in it but the requests of the test.
 type world struct {
@@ -130,7 +130,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, principals: map[string]*identity.Principal{}}
 	w.now.Store(time.Now().UnixMilli())
 	var err error
-	if w.s, err = Open(context.Background(), Options{Data: t.TempDir(), Listen: "127.0.0.1:0", Version: "test", Now: w.clock, Demo: smallDemo}); err != nil {
+	if w.s, err = Open(context.Background(), Options{Data: t.TempDir(), Listen: "127.0.0.1:0", Version: "test", Now: w.clock, Demo: smallDemo, Emergencies: smallEmergencies}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

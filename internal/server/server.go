@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"stockade.dev/stockade/internal/api"
+	"stockade.dev/stockade/internal/emergency"
 	"stockade.dev/stockade/internal/fleet/enrol"
 	"stockade.dev/stockade/internal/seal"
 	"stockade.dev/stockade/internal/store"
@@ -69,6 +70,11 @@ type Options struct {
 
 	// Tasks is how this program scans: rules, frameworks, readers of images, advisory database. The server adds the rest.
 	Tasks task.Options
+	// Signatures is the list of hashes of malicious files, for agents, with its digest; nil: they know the test file only.
+	Signatures func(context.Context) (digest string, body []byte, err error)
+	Unsent     int // hashes that the list for agents leaves out: there are too many
+	// Emergencies are those that the program brings.
+	Emergencies []*emergency.Emergency
 
 	Watch     watch.Options // of the watches of clusters: the durations
 	Register  Register      // a cluster to add at the first start

@@ -29,6 +29,7 @@ import (
 	"stockade.dev/stockade/internal/intake"
 	"stockade.dev/stockade/internal/leader"
 	"stockade.dev/stockade/internal/live"
+	"stockade.dev/stockade/internal/nodes"
 	"stockade.dev/stockade/internal/notify"
 	"stockade.dev/stockade/internal/people"
 	"stockade.dev/stockade/internal/policy/book"
@@ -39,6 +40,7 @@ import (
 	"stockade.dev/stockade/internal/store"
 	"stockade.dev/stockade/internal/task"
 	"stockade.dev/stockade/internal/triage"
+	"stockade.dev/stockade/internal/urgent"
 	"stockade.dev/stockade/internal/verdict"
 	"stockade.dev/stockade/internal/vitals"
 )
@@ -70,6 +72,8 @@ type rooms struct {
 	verdicts *verdict.Service
 
 	admission *admission.Service
+	nodes     *nodes.Service
+	urgent    *urgent.Service
 
 	registries *registries.Book
 	intake     *intake.Service
@@ -119,6 +123,8 @@ func routes(a *api.API, r rooms) {
 	api.Protection(a, r.protect)
 	api.Verdicts(a, api.VerdictParts{Verdicts: r.verdicts, Tasks: r.tasks, Registries: r.registries, Now: r.now})
 	api.Admissions(a, r.admission)
+	api.Nodes(a, r.nodes, r.fleet)
+	api.Emergencies(a, r.urgent)
 	api.Advisories(a, api.AdvisoryParts{Tasks: r.tasks, Intake: r.intake, Registries: r.registries, Now: r.now})
 	api.System(a, r.vitals, r.now)
 }
@@ -200,6 +206,7 @@ func (s *Server) wireFindings(ctx context.Context) error {
 		return in, nil
 	}
 	r.tasks = task.New(t)
+	s.wireNodes()
 	r.rules = api.RuleBook{Library: t.Library, Cases: s.o.RuleCases}
 	r.exhibit = exhibit.New(r.fleet, r.uploaded, repair.New(t.Library, analyze.All), s.o.Now)
 	r.images = anatomy.New(s.db, r.browse, r.tasks, s.o.Now)
@@ -230,6 +237,7 @@ func (s *Server) openTunnels() (*tunnel.Server, error) {
 	t := tunnel.NewServer(o)
 	if s.listener != nil && !s.o.PlainHTTP {
 		letProviders(s.http.TLSConfig, s.authority, s.providerCertificates(), s.o.Now)
+		letAgents(s.http.TLSConfig, s.authority, s.providerCertificates(), s.o.Now)
 		t.Attach(s.http, s.http.TLSConfig)
 	}
 	return t, nil
@@ -256,6 +264,7 @@ func (s *Server) root() http.Handler {
 	root.Handle("/api/", a.Handler(api.Frame{DB: s.db, Log: s.log, Now: s.o.Now, Keys: s.keys, Rates: s.o.Rates, Remote: s.remote,
 		Authenticate: s.rooms.people.Middleware}))
 	root.Handle("/provider/", s.doors().handler())
+	root.Handle("/agent/", newGates(s.authority, s.rooms.nodes, s.remote, s.o.Now).handler())
 	root.HandleFunc("GET /healthz", s.healthy)
 	root.HandleFunc("GET /readyz", s.ready)
 	if s.o.MetricsToken != "" {
@@ -308,6 +317,7 @@ func (s *Server) work(ctx context.Context, failed chan<- error) (stop func(conte
 	all.Go(func() { s.alive(ctx) })
 	all.Go(func() { <-ctx.Done(); s.rooms.admission.Wait() })
 	all.Go(func() { s.rooms.verdicts.Run(ctx) })
+	all.Go(func() { s.rooms.nodes.Run(ctx) })
 	all.Go(func() { s.every(ctx, "advisories", time.Minute, s.rooms.intake.Tick) })
 	if err := s.rooms.tasks.Start(ctx, slices.Contains(s.o.Roles, RoleWorker)); err != nil {
 		cancel()
@@ -338,7 +348,7 @@ func (s *Server) work(ctx context.Context, failed chan<- error) (stop func(conte
 
 // duties are what one of all replicas does.
 func (s *Server) duties() []leader.Duty {
-	return append(append(s.rooms.tasks.Duties(), s.rooms.admission.Duties()...), s.rooms.verdicts.Duty(),
+	return append(slices.Concat(s.rooms.tasks.Duties(), s.rooms.admission.Duties(), s.rooms.nodes.Duties()), s.rooms.verdicts.Duty(), s.rooms.urgent.Duty(),
 		leader.Duty{Name: "exceptions", Every: time.Minute, Do: func(ctx context.Context) error { return s.rooms.book.Sweep(ctx, s.o.Now()) }},
 		leader.Duty{Name: "notifications", Every: 2 * time.Second, Do: s.rooms.notify.Deliver},
 		leader.Duty{Name: "protection", Every: 2 * time.Second, Do: s.rooms.protect.Keep},

@@ -362,8 +362,14 @@ func platforms(ctx context.Context, src Source, digest string) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	var index v1.IndexManifest
+	var index struct {
+		v1.IndexManifest
+		Config, Layers, FSLayers json.RawMessage
+	}
 	if json.Unmarshal(data, &index) != nil || len(index.Manifests) == 0 || len(index.Manifests) > maxManifests {
+		return nil, nil
+	}
+	if index.Config != nil || index.Layers != nil || index.FSLayers != nil { // what runs may be its own layers, and nobody signed those
 		return nil, nil
 	}
 	var out []string

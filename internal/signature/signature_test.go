@@ -9,7 +9,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -344,6 +346,33 @@ func TestHostile(t *testing.T) {
 func ec2(t testing.TB, i int, digest string) mutate.Addendum {
 	data := append(payload(digest), fmt.Sprintf("%*s", i+1, " ")...)
 	return mutate.Addendum{Layer: static.NewLayer(data, payloadType), Annotations: map[string]string{annotation: base64.StdEncoding.EncodeToString([]byte("none"))}}
+}
+
+// TestImageThatSaysItIsAnIndex: a manifest that lists signed images beside layers of its own is not signed by them.
+func TestImageThatSaysItIsAnIndex(t *testing.T) {
+	h, k := newHouse(t, false), ec(t)
+	h.sign(h.digest, k.layer(t, payload(h.digest)))
+	signed := `"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":1,"digest":"` + h.digest + `"}]`
+	own := `"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":1,"digest":"` + h.digest + `"},"layers":[]`
+	for text, want := range map[string]bool{
+		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",` + signed + `}`:                true,
+		`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",` + own + `,` + signed + `}`: false,
+		`{"schemaVersion":2,` + own + `,` + signed + `}`:                                                          false,
+	} {
+		sum := sha256.Sum256([]byte(text))
+		digest := "sha256:" + hex.EncodeToString(sum[:])
+		h.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/manifests/"+digest) {
+				return false
+			}
+			_, _ = w.Write([]byte(text))
+			return true
+		}
+		got, err := h.verify(digest, k)
+		if err != nil || got[0].Good != want {
+			t.Errorf("%s: %+v, %v; want %v", text, got, err, want)
+		}
+	}
 }
 
 // TestAway: a registry that does not answer says nothing of signatures; one that answers with anything else says that there are none.

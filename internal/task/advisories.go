@@ -35,7 +35,8 @@ type advisoryDB struct {
 	db              *database.DB
 	digest, builtAt string
 	match           examine.Matching
-	day             string // matching knows what is past its end of life by the day
+	says            *match.Matcher // what publishers say of single packages
+	day             string         // matching knows what is past its end of life by the day
 
 	owner *advisories
 	users int
@@ -91,7 +92,8 @@ func (a *advisories) open() error {
 		a.now.drop()
 	}
 	a.now = &advisoryDB{db: db, digest: db.Digest(), builtAt: db.Info().BuiltAt, day: day, owner: a, users: 1,
-		match: examine.Match(match.Over(db), match.Options{Now: a.o.Now(), Owned: a.o.Owned}, a.o.Infer)}
+		match: examine.Match(match.Over(db), match.Options{Now: a.o.Now(), Owned: a.o.Owned}, a.o.Infer),
+		says:  match.NewMatcher(match.Over(db), match.Options{Now: a.o.Now(), Owned: a.o.Owned})}
 	return nil
 }
 

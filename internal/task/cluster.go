@@ -57,7 +57,7 @@ func (s *Service) cluster(ctx context.Context, r *running) outcome {
 			p.Remaining = max(0, (took - s.now().Sub(began)).Milliseconds())
 		})
 	}
-	pull := slices.ContainsFunc(t.Parts, func(p Part) bool { return slices.Contains(inImages, p) })
+	pull := !spec.Known && slices.ContainsFunc(t.Parts, func(p Part) bool { return slices.Contains(inImages, p) })
 	look := &software{s: s, r: r, pull: pull, items: map[string]int64{}, known: map[string]string{}, used: map[string]bool{}}
 	run := triage.Run{Target: r.item.TargetID, Task: t.ID, Kind: triage.Full, At: began, Kinds: kindsOf(t.Parts), Refs: spec.Refs, Rules: s.o.RuleHash}
 	from := src
@@ -69,6 +69,15 @@ func (s *Service) cluster(ctx context.Context, r *running) outcome {
 		look.only = func(ref string) bool { return slices.Contains(spec.Refs, triage.ImageRef(ref)) }
 	}
 	cfg.Software.Prepare, cfg.Software.Load, cfg.Software.Progress = look.prepare, look.load, look.progress
+	exposed, err := s.agents(ctx, t.Parts, spec.Watch, &run, &cfg)
+	if err != nil {
+		return failed(finding.Broken, stored(err))
+	}
+	urgent, err := s.urgent(ctx, &cfg, &run, t.Parts)
+	if err != nil {
+		return failed(finding.Broken, stored(err))
+	}
+	defer urgent.close()
 	in, err := s.o.Ingest(ctx, run)
 	if err != nil {
 		return failed(finding.Broken, stored(err))
@@ -76,18 +85,18 @@ func (s *Service) cluster(ctx context.Context, r *running) outcome {
 	counting := &counted{Source: from, r: r, parts: t.Parts}
 	take := &narrowed{Ingest: in, r: r, parts: t.Parts, refs: spec.Refs, images: spec.Watch}
 	if run.Kind == triage.Full {
-		take.surveyed = func(components []finding.Component) error {
-			return s.saveSurvey(ctx, r.item.TargetID, &counting.survey, components)
-		}
+		take.surveyed = s.surveyed(ctx, r.item.TargetID, src.Info, counting)
 	}
 	var handler finding.AssetHandler = take
 	var seen *attack.Evidence
 	if run.Kind == triage.Full {
 		seen = attack.Listen(take)
+		seen.Exposed(exposed)
 		handler, cfg.Cluster = seen, seen.Cluster
 	}
+	cfg.Cluster = urgent.with(take, cfg.Cluster)
 	summary, err := scan.Run(ctx, cfg, counting, handler)
-	if err != nil {
+	if err = urgent.end(ctx, err); err != nil {
 		reason := err.Error()
 		if cause := context.Cause(ctx); cause != nil {
 			reason = cause.Error()
@@ -103,18 +112,35 @@ func (s *Service) cluster(ctx context.Context, r *running) outcome {
 		nodes = -1
 	}
 	s.contact(ctx, r.item, src.Info(), nodes, nil)
+	s.keepBeside(ctx, r.item, seen, look)
+	if summary.Partial > 0 && spec.Refs == nil {
+		return outcome{status: Partial, err: fmt.Errorf("%d things asked for could not be scanned: see what was not scanned", summary.Partial)}
+	}
+	return outcome{status: Done}
+}
+
+// keepBeside saves the attack graph of a whole scan, and which inventories are in use. Neither ends the scan when it fails.
+func (s *Service) keepBeside(ctx context.Context, it *Item, seen *attack.Evidence, look *software) {
 	if seen != nil && seen.Graph() != nil {
-		if err := attack.Save(ctx, s.db, r.item.TargetID, s.now(), seen.Graph()); err != nil {
-			s.log.Warn("saving the attack graph", "cluster", r.item.Name, "error", err) // the one before stays, with its age
+		if err := attack.Save(ctx, s.db, it.TargetID, s.now(), seen.Graph()); err != nil {
+			s.log.Warn("saving the attack graph", "cluster", it.Name, "error", err) // the one before stays, with its age
 		}
 	}
 	if err := s.touch(ctx, slices.Collect(maps.Keys(look.used))); err != nil {
 		s.log.Warn("noting which inventories are in use", "error", err)
 	}
-	if summary.Partial > 0 && spec.Refs == nil {
-		return outcome{status: Partial, err: fmt.Errorf("%d things asked for could not be scanned: see what was not scanned", summary.Partial)}
+}
+
+// surveyed keeps which nodes a whole scan saw and what runs on the cluster.
+func (s *Service) surveyed(ctx context.Context, target int64, info func() inventory.ClusterInfo, counting *counted) func([]finding.Component) error {
+	return func(components []finding.Component) error {
+		if _, unread := info().Unread["Node"]; s.o.Nodes != nil && !unread {
+			if err := s.o.Nodes.Listed(ctx, target, counting.listed); err != nil {
+				return err
+			}
+		}
+		return s.saveSurvey(ctx, target, &counting.survey, components)
 	}
-	return outcome{status: Done}
 }
 
 // rated is what a Fleet may offer beside: a source with a bound of requests a second.
@@ -175,6 +201,7 @@ type counted struct {
 	parts          []Part
 	objects, nodes int
 	survey         inventory.CoreSurvey // the nodes of it
+	listed         []NodeObject
 }
 
 func (c *counted) Stream(ctx context.Context, emit func(*inventory.Object) error, notScanned func(finding.NotScanned)) error {
@@ -190,6 +217,8 @@ func (c *counted) Stream(ctx context.Context, emit func(*inventory.Object) error
 		if c.objects++; o.Kind == "Node" {
 			c.nodes++
 			c.survey.AddNode(o)
+			c.listed = append(c.listed, NodeObject{Name: o.Name, Machine: inventory.Str(o.Content, "status", "nodeInfo", "machineID"),
+				Provider: inventory.Str(o.Content, "spec", "providerID"), OS: inventory.Str(o.Content, "status", "nodeInfo", "operatingSystem")})
 		}
 		return emit(o)
 	}, notScanned)

@@ -26,6 +26,7 @@ type Request struct {
 	Scope      Scope
 	Parts      []Part // none is all
 	Budget     Budget
+	Urgent     *UrgentRequest // of a look for emergencies
 }
 
 // Create makes a task and has it begun.
@@ -73,6 +74,9 @@ func (s *Service) create(ctx context.Context, tx bun.Tx, r Request) (*Task, erro
 	var items []*Item
 	for _, target := range targets {
 		items = append(items, &Item{TaskID: t.ID, TargetID: target.ID, Kind: kindCluster, Name: target.Name, Status: Ready, CreatedAt: t.CreatedAt})
+		if r.Urgent != nil {
+			items[len(items)-1].Spec = ledger.JSON(clusterSpec{Known: true, Emergencies: r.Urgent.IDs})
+		}
 	}
 	if len(r.Scope.Nodes) > 0 {
 		items = nil // of the clusters only their nodes were asked for
@@ -82,17 +86,30 @@ func (s *Service) create(ctx context.Context, tx bun.Tx, r Request) (*Task, erro
 		}
 	}
 	for _, n := range r.Scope.Nodes {
-		items = append(items, &Item{TaskID: t.ID, TargetID: n.Target, Kind: kindNode, Name: n.Name, Status: Failed, CreatedAt: t.CreatedAt, FinishedAt: t.CreatedAt,
-			Code: string(finding.Unsupported), Error: "single nodes are looked into by the node agent, which this version does not have; scan the cluster for what its API tells of nodes"})
+		items = append(items, s.nodeItem(t, n.Target, n.Name))
 	}
 	if _, err := tx.NewInsert().Model(&items).Exec(ctx); err != nil {
 		return nil, err
+	}
+	if r.Urgent != nil {
+		if err := s.urgentItems(ctx, tx, t, r.Urgent.Nodes); err != nil {
+			return nil, err
+		}
 	}
 	ended, err := s.settle(ctx, tx, t.ID)
 	if ended != nil {
 		t.Status, t.FinishedAt = ended.Status, ended.FinishedAt
 	}
 	return t, err
+}
+
+// nodeItem is the work of looking into one node.
+func (s *Service) nodeItem(t *Task, target int64, name string) *Item {
+	it := &Item{TaskID: t.ID, TargetID: target, Kind: kindNode, Name: name, Status: Ready, CreatedAt: t.CreatedAt}
+	if s.o.Nodes == nil {
+		it.Status, it.FinishedAt, it.Code, it.Error = Failed, t.CreatedAt, string(finding.Unsupported), "this server takes no agents, and single nodes are looked into by their agents"
+	}
+	return it
 }
 
 // insert writes the rows of a task without items.
@@ -179,6 +196,15 @@ func (s *Service) Verify(ctx context.Context, target int64, refs []inventory.Ref
 		}
 		_, err = tx.NewInsert().Model(&Item{TaskID: t.ID, TargetID: target, Kind: kindCluster, Name: targets[0].Name, Status: Ready,
 			Spec: ledger.JSON(clusterSpec{Refs: refs}), CreatedAt: t.CreatedAt}).Exec(ctx)
+		if err != nil || s.o.Nodes == nil {
+			return err
+		}
+		enrolled, err := s.o.Nodes.Enrolled(ctx, target)
+		for _, ref := range refs {
+			if err == nil && ref.Kind == "Node" && enrolled[ref.Name] { // of much its agent alone can tell
+				_, err = tx.NewInsert().Model(s.nodeItem(t, target, ref.Name)).Exec(ctx)
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -232,9 +258,9 @@ func (s *Service) Retry(ctx context.Context, id int64) (*Task, error) {
 		if t.Status == Ready || t.Status == Running {
 			return fmt.Errorf("%w: the task is still %s", ErrConflict, t.Status)
 		}
-		res, err := tx.NewRaw(`UPDATE task_items SET status = 'ready', worker = '', failures = 0, queued_at = 0, not_before = 0, finished_at = 0
+		res, err := tx.NewRaw(`UPDATE task_items SET status = 'ready', worker = '', failures = 0, queued_at = 0, not_before = 0, finished_at = 0, spec = CASE WHEN kind = 'node' THEN '' ELSE spec END
 			WHERE task_id = ? AND status IN ('failed', 'partial', 'canceled')
-			AND (kind = 'cluster' OR kind = 'upload' AND EXISTS (SELECT 1 FROM upload_parts p WHERE p.item_id = task_items.id))`, id).Exec(ctx)
+			AND (kind IN ('cluster', 'node') OR kind = 'upload' AND EXISTS (SELECT 1 FROM upload_parts p WHERE p.item_id = task_items.id))`, id).Exec(ctx)
 		if err != nil {
 			return err
 		}
@@ -285,7 +311,7 @@ func (s *Service) dispatch(ctx context.Context, id int64) error {
 		if t.Origin == Admission { // pods wait for it
 			enqueue = s.queue.Hurry
 		}
-		for pool, kinds := range map[string][]string{poolTargets: {kindCluster, kindUpload}, poolImages: {kindImage}} {
+		for pool, kinds := range map[string][]string{poolTargets: {kindCluster, kindUpload, kindNode}, poolImages: {kindImage}} {
 			if ids[pool], err = s.release(ctx, tx, t, kinds); err != nil {
 				return err
 			}

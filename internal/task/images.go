@@ -193,6 +193,9 @@ func (w *software) load(ctx context.Context, use scan.Use) (*inventory.Software,
 		case Failed:
 			// Another cluster's credentials may have been refused where ours are not.
 			if it.TargetID == w.r.item.TargetID || it.Code != string(finding.Forbidden) {
+				if sw := w.s.localImage(ctx, w.r.item.TargetID, use); sw != nil {
+					return sw, nil
+				}
 				return nil, examine.Coded(errors.New(it.Error), finding.Code(it.Code))
 			}
 			w.forget(key, it.ID)

@@ -74,8 +74,7 @@ func (s *Service) report(ctx context.Context, r *running) {
 		s.log.Warn("progress not written", "item", r.item.ID, "error", err)
 		return
 	}
-	it := *r.item
-	it.read()
+	it := r.item // its end may be written this moment: only what does not change is read
 	s.hub.Publish(ctx, live.Event{Topic: topicTask, Target: it.TargetID, ID: it.TaskID,
 		Body: Update{Status: Running, Item: it.ID, Name: it.Name, Progress: decoded(text)}})
 }

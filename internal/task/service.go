@@ -64,6 +64,11 @@ type Options struct {
 	// Registries is called once, by the server, with what tells readers of images about registries; may be nil.
 	Registries func(examine.Places)
 
+	// Nodes is what agents know of nodes; nil: there are none. See SetNodes.
+	Nodes Nodes
+	// Urgent judges for emergency vulnerabilities; nil: they are not looked for. See SetUrgent.
+	Urgent Urgent
+
 	Library    *rule.Library
 	RuleHash   func(rule string) int64 // of a rule's definition; may be nil
 	Frameworks []*compliance.Framework // judged when compliance is asked for

@@ -104,7 +104,7 @@ func (s *Service) reclaim(ctx context.Context) error {
 
 func (s *Service) requeue(ctx context.Context, pools ...string) error {
 	for _, pool := range pools {
-		kinds := []string{kindCluster, kindUpload}
+		kinds := []string{kindCluster, kindUpload, kindNode}
 		if pool == poolImages {
 			kinds = []string{kindImage}
 		}

@@ -234,6 +234,9 @@ type PartState struct {
 type clusterSpec struct {
 	Refs  []inventory.Ref `json:"refs,omitempty"`  // of a verify: these objects and images (triage.ImageRef)
 	Watch bool            `json:"watch,omitempty"` // only the refs are read, with what belongs to them
+	Known bool            `json:"known,omitempty"` // no image is pulled
+	// Emergencies are those that people asked for; all are judged.
+	Emergencies []string `json:"emergencies,omitempty"`
 }
 
 // Scope says what to scan.

@@ -196,6 +196,8 @@ func (s *Service) do(ctx context.Context, r *running) (out outcome) {
 		return s.cluster(ctx, r)
 	case kindUpload:
 		return s.upload(ctx, r)
+	case kindNode:
+		return s.node(ctx, r)
 	case kindImage:
 		return s.image(ctx, r)
 	}

@@ -14,6 +14,12 @@ import (
 // noNodeFacts stands among the broken subjects when nothing was known of the nodes' files and processes.
 const noNodeFacts = "\x00nodes"
 
+// noFactsOf stands before the name of a node among the broken subjects of which no facts are known.
+const noFactsOf = "\x00node "
+
+// NodeFacts is What of a finding.NotScanned that says that the facts of the one node that it names are not known.
+const NodeFacts = "facts of the node"
+
 // nodeFacts reports whether n says that the nodes' files and processes were not seen: the nodes themselves may have been.
 func nodeFacts(n *finding.NotScanned) bool {
 	return n.What == "node facts" || n.What == "node files, kubelet settings and processes"
@@ -27,12 +33,13 @@ type assets struct {
 	words   map[string]string // group kinds and namespaces, each once
 	pending []want
 	runs    []runs
-	spaces  map[string]bool // namespaces that something reported is in
-	kinds   map[string]bool // "Deployment.apps": could not be read
-	rules   map[string]bool // could not be decided
-	repos   map[string]bool // of the images that were reported
-	cut     bool            // the source broke off
-	told    bool            // assets were reported at all
+	spaces  map[string]bool            // namespaces that something reported is in
+	kinds   map[string]bool            // "Deployment.apps": could not be read
+	rules   map[string]bool            // could not be decided
+	partly  map[string]map[string]bool // rules that could not be decided on some nodes, and these
+	repos   map[string]bool            // of the images that were reported
+	cut     bool                       // the source broke off
+	told    bool                       // assets were reported at all
 }
 
 type asset struct {
@@ -45,7 +52,7 @@ type asset struct {
 	touched              bool // a finding on it came
 	orphan               bool // an image that nothing runs any more
 	groupKind, namespace string
-	name                 string // of images: the reference
+	name                 string // of images the reference, and of nodes
 }
 
 // want is an asset that shall be there. Labels and facts nil leave those that it has.
@@ -62,7 +69,7 @@ type want struct {
 type runs struct{ workload, image [16]byte }
 
 func newAssets() assets {
-	return assets{byKey: map[[16]byte]int32{}, byID: map[int64]int32{}, words: map[string]string{}, spaces: map[string]bool{}, kinds: map[string]bool{}, rules: map[string]bool{}}
+	return assets{byKey: map[[16]byte]int32{}, byID: map[int64]int32{}, words: map[string]string{}, spaces: map[string]bool{}, kinds: map[string]bool{}, rules: map[string]bool{}, partly: map[string]map[string]bool{}}
 }
 
 func (a *assets) word(s string) string {
@@ -85,7 +92,7 @@ func (a *assets) put(key assetKey, x asset) *asset {
 	p := &a.list[i]
 	p.id, p.kind, p.gone, p.listed, p.labels, p.facts = x.id, key.kind, x.gone, x.listed, x.labels, x.facts
 	p.groupKind, p.namespace = a.word(key.groupKind), a.word(key.namespace)
-	if key.kind == ledger.AssetImage {
+	if key.kind == ledger.AssetImage || key.kind == ledger.AssetNode {
 		p.name = key.name
 	}
 	return p
@@ -162,6 +169,13 @@ func (a *assets) add(in *Ingest, x *finding.Asset) error {
 	a.told = true
 	key, ok := keyOfAsset(x, &in.target)
 	switch {
+	case x.Kind == "rule" && x.Node != "":
+		name := a.word(clean(x.Name))
+		if a.partly[name] == nil {
+			a.partly[name] = map[string]bool{}
+		}
+		a.partly[name][a.word(clean(x.Node))] = true
+		return nil
 	case x.Kind == "rule":
 		a.rules[clean(x.Name)] = true
 		return nil

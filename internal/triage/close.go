@@ -26,6 +26,10 @@ func (in *Ingest) finish(finishedAt store.Time, stats finding.Stats) error {
 		if err := in.replaceClauses(ctx, tx, finishedAt); err != nil {
 			return err
 		}
+		if in.r.Quiet && run.Added+run.Changed+run.Reopened+run.Fixed+run.Gone+run.Unseen == 0 {
+			_, err := tx.NewDelete().Table("runs").Where("id = ?", run.ID).Exec(ctx)
+			return err
+		}
 		if _, err := tx.NewUpdate().Model(&run).Column("finished_at", "stats", "added", "changed", "reopened", "fixed", "gone", "unseen", "unchanged").WherePK().Exec(ctx); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -39,6 +40,8 @@ type Ingest struct {
 	hints   map[string]int64 // hash of a rule's definition
 	change  ledger.Change
 
+	also    map[int64]bool     // findings that the run speaks for beside those on its refs
+	seenBy  map[int64][]string // nodes whose agents saw the findings that are being settled
 	assets  assets
 	clauses []finding.Clause
 	gaps    []ledger.Gap
@@ -123,7 +126,7 @@ func (in *Ingest) load() error {
 				return err
 			}
 		}
-		return nil
+		return in.loadAlso()
 	}
 	in.all = true
 	n := 0
@@ -133,6 +136,31 @@ func (in *Ingest) load() error {
 	}
 	in.known, in.prints = make([]known, 0, n), make(map[[16]byte]int32, n)
 	return query(in.ctx, in.t.db.R, in.remember, "SELECT "+knownColumns+" FROM findings WHERE target_id = ?", in.r.Target)
+}
+
+// loadAlso reads the findings beside those on the refs that the run speaks for.
+func (in *Ingest) loadAlso() error {
+	in.also = map[int64]bool{}
+	for chunk := range slices.Chunk(in.r.Also, 500) {
+		var prints [][]byte
+		for _, text := range chunk {
+			if p, err := hex.DecodeString(text); err == nil && len(p) == 16 {
+				prints = append(prints, p)
+			}
+		}
+		if len(prints) == 0 {
+			continue
+		}
+		before := len(in.known)
+		err := query(in.ctx, in.t.db.R, in.remember, "SELECT "+knownColumns+" FROM findings WHERE target_id = ? AND fingerprint IN (?)", in.r.Target, bun.List(prints))
+		if err != nil {
+			return err
+		}
+		for _, k := range in.known[before:] {
+			in.also[k.id] = true
+		}
+	}
+	return nil
 }
 
 // remember keeps a row of knownColumns.
@@ -274,6 +302,9 @@ func (in *Ingest) NotScanned(n finding.NotScanned) error {
 	}
 	if nodeFacts(&n) {
 		in.broken[noNodeFacts] = true
+	}
+	if n.What == NodeFacts {
+		in.broken[noFactsOf+n.Target] = true
 	}
 	if len(in.gaps) < maxGaps {
 		in.gaps = append(in.gaps, ledger.Gap{TargetID: in.r.Target, What: clean(n.What), Subject: clean(n.Target), Reason: clean(n.Reason), Code: clean(string(n.Code)), Since: in.at})

@@ -76,8 +76,10 @@ func keyOf(f *finding.Finding, t *ledger.Target) assetKey {
 	switch {
 	case r.Kind == "" && r.Image != "":
 		return assetKey{kind: ledger.AssetImage, name: r.Image, hash: r.Digest}
-	case r.Kind == "" && r.Node != "":
+	case (r.Kind == "" || r.Kind == "Process") && r.Node != "": // a component's process on it
 		return assetKey{kind: ledger.AssetNode, name: r.Node}
+	case r.Node != "" && r.Kind != "" && r.Name != "": // a file is one on the node
+		return keyOfRef(inventory.Ref{APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name})
 	case r.File != "":
 		return assetKey{kind: ledger.AssetFile, name: r.File}
 	case r.Kind != "" && r.Name != "":

@@ -53,7 +53,7 @@ func (in *Ingest) settle() error {
 	var ids []int64
 	for i := range in.known {
 		k := &in.known[i]
-		if k.seen || k.state == ledger.Fixed || k.state == ledger.Gone || !in.r.asked(k.kind) || !in.speaksFor(k.asset) {
+		if k.seen || k.state == ledger.Fixed || k.state == ledger.Gone || !in.r.asked(k.kind) || !in.speaksFor(k) {
 			continue
 		}
 		ids = append(ids, k.id)
@@ -70,13 +70,15 @@ func (in *Ingest) settle() error {
 	return nil
 }
 
-// speaksFor reports whether the run tells of the asset.
-func (in *Ingest) speaksFor(id int64) bool {
-	if in.r.whole() {
-		return true
+// speaksFor reports whether the run tells of what a finding is about.
+func (in *Ingest) speaksFor(k *known) bool {
+	i, ok := in.assets.byID[k.asset]
+	if ok && len(in.r.Agents) > 0 && ofAgents(k.kind) {
+		if x := &in.assets.list[i]; x.kind == ledger.AssetNode && x.reported && in.r.Agents[x.name] {
+			return false
+		}
 	}
-	i, ok := in.assets.byID[id]
-	return ok && (in.assets.list[i].scope || in.assets.list[i].orphan)
+	return in.r.whole() || in.also[k.id] || ok && (in.assets.list[i].scope || in.assets.list[i].orphan)
 }
 
 // missing is a finding that was not reported, with what it was about.
@@ -100,6 +102,9 @@ func (in *Ingest) settleSome(ids []int64) error {
 			Join("JOIN assets AS a ON a.id = f.asset_id").Where("f.id IN (?)", bun.List(ids)).Where("f.state NOT IN (?)", bun.List([]int{int(ledger.Fixed), int(ledger.Gone)})).
 			OrderExpr("f.id").Scan(ctx)
 		if err != nil {
+			return err
+		}
+		if err := in.sources(ctx, tx, rows); err != nil {
 			return err
 		}
 		groups := map[ending][]int64{}
@@ -177,18 +182,28 @@ func (in *Ingest) verdict(m *missing) (ledger.State, ledger.Cause) {
 		x.reported = true
 	case !x.listed && m.AssetKind != ledger.AssetImage && !a.cut: // named by findings only: it cannot be missed
 		x.reported = true
+	case in.also[m.ID]: // of the object itself the run says nothing
+		x.reported = true
 	}
 	switch {
 	case in.unlooked(m, x):
 		return ledger.Unseen, ledger.NotLooked
 	case !x.reported && m.AssetKind == ledger.AssetImage:
+		if state, cause, settled := in.onNodes(m); settled {
+			return state, cause
+		}
 		if in.replaced(m) {
 			return ledger.Fixed, ledger.ImageChanged
 		}
 		return ledger.Gone, ledger.ImageChanged
 	case !x.reported:
 		return ledger.Gone, ledger.ObjectGone
-	case a.rules[m.Rule] && !in.r.whole(): // what the rule would have said is another run's to tell
+	}
+	if state, cause, settled := in.onNodes(m); settled {
+		return state, cause
+	}
+	switch {
+	case a.rules[m.Rule] && (!in.r.whole() || m.AssetKind == ledger.AssetNode && in.r.Agents[m.AssetName]): // what the rule would have said is another run's to tell
 		return 0, ledger.NoCause
 	case a.rules[m.Rule]:
 		return ledger.Unseen, ledger.NotLooked
@@ -198,6 +213,11 @@ func (in *Ingest) verdict(m *missing) (ledger.State, ledger.Cause) {
 		return ledger.Fixed, ledger.RuleChanged
 	}
 	return ledger.Fixed, ledger.ObjectChanged
+}
+
+// ofAgents reports whether findings of the kind on nodes are for their agents to tell.
+func ofAgents(k ledger.Kind) bool {
+	return vulnerability(k) || k == ledger.Emergency || k == ledger.Malware
 }
 
 // unlooked reports whether the place of a finding could not be looked at.
@@ -211,7 +231,7 @@ func (in *Ingest) unlooked(m *missing, x asset) bool {
 	case !x.reported && (a.cut || a.unreadKind(m.AssetKind, m.GroupKind)):
 		return true
 	case m.AssetKind == ledger.AssetNode:
-		return in.broken[noNodeFacts] || in.broken[m.AssetName]
+		return in.broken[noNodeFacts] || in.broken[noFactsOf+m.AssetName] || vulnerability(m.Kind) && in.broken[m.AssetName]
 	case m.AssetKind == ledger.AssetImage: // "registry.example.com/web:1.0", or as it was pulled: "registry.example.com/web@sha256:..."
 		name, _ := inventory.SplitReference(m.Image)
 		return in.broken[m.Image] || in.broken[name+"@"+m.Digest]

@@ -87,6 +87,14 @@ type Run struct {
 	Refs []inventory.Ref
 	// Rules gives the hash of a rule's definition by the rule's name, 0 for an unknown rule. nil: rules are not told apart.
 	Rules func(rule string) int64
+	// Also are fingerprints of findings that the run speaks for beside those on Refs: what a node's agent saw in containers is a finding on
+	// their workload, of which the run says nothing else.
+	Also []string
+	// Agents are the nodes of which more is told by runs of their own: vulnerabilities, emergencies and malicious files on them stay as they
+	// are while the node is there, and so do findings of rules that could not be decided everywhere.
+	Agents map[string]bool
+	// Quiet leaves no row of a run that changed nothing: of many that look often.
+	Quiet bool
 	// Part names the part of the target whose gaps (not scanned) this run replaces. "" is the whole target for full and upload
 	// runs, and the object of the others when it is one; with several their gaps are not kept.
 	Part string

@@ -20,10 +20,18 @@ var ErrTooMany = fmt.Errorf("%w: more than %d images in one question", task.ErrI
 
 // Images answers a cluster for images, in the order asked. What is known is said at once; what is not is looked up and scanned, and
 // told by Changes.
-func (s *Service) Images(ctx context.Context, target int64, req protocol.ImagesRequest) (*protocol.ImagesAnswer, error) {
+func (s *Service) Images(ctx context.Context, target int64, req protocol.ImagesRequest) (out *protocol.ImagesAnswer, err error) {
 	if len(req.Images) > protocol.MaxImages {
 		return nil, ErrTooMany
 	}
+	err = meanwhile(func() error {
+		out, err = s.answer(ctx, target, req)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) answer(ctx context.Context, target int64, req protocol.ImagesRequest) (*protocol.ImagesAnswer, error) {
 	l, err := s.lensOf(ctx, target)
 	if err != nil {
 		return nil, err
@@ -265,7 +273,7 @@ func (s *Service) judgeOne(ctx, wait context.Context, l *lens, a *asked, up look
 			v.State = policy.Scanning // read, and not matched yet
 			a.due = now.Add(s.scale.recheck)
 			if err != errSlow { //nolint:errorlint // our own
-				v.State, v.Reason = policy.Unread, clip(err.Error(), maxText)
+				v.State, v.Reason = policy.Unread, clip(because(err), maxText)
 				a.due = now.Add(pause(10*time.Second, a.tries, time.Hour))
 				a.tries++
 			}
@@ -297,7 +305,7 @@ func reason(err error) string {
 	if err == nil {
 		return "nobody knows which image it is"
 	}
-	return clip(err.Error(), maxText)
+	return clip(because(err), maxText)
 }
 
 // unknown says what is known of an image that was not read, and has it read.
@@ -306,7 +314,7 @@ func (s *Service) unknown(l *lens, a *asked, v *policy.ImageVerdict, last task.R
 	if last.Code != "" && !last.Open {
 		again := last.At.Add(pause(time.Minute, a.tries, time.Hour))
 		if now.Before(again) {
-			v.State, v.Reason, a.due = policy.Unread, clip(last.Why, maxText), again
+			v.State, v.Reason, a.due = policy.Unread, clip(caused(last.Code, last.Why), maxText), again
 			return
 		}
 		a.tries++

@@ -78,6 +78,10 @@ func (s *Service) Keep(ctx context.Context) error {
 
 // rejudge makes the verdicts of rows of one cluster anew. facts says that the images may have changed, not the policies.
 func (s *Service) rejudge(ctx context.Context, target int64, rows []row, facts bool) error {
+	return meanwhile(func() error { return s.rejudgeBy(ctx, target, rows, facts) })
+}
+
+func (s *Service) rejudgeBy(ctx context.Context, target int64, rows []row, facts bool) error {
 	l, err := s.lensOf(ctx, target)
 	if err != nil {
 		return err
@@ -93,7 +97,7 @@ func (s *Service) rejudge(ctx context.Context, target int64, rows []row, facts b
 		if err != nil {
 			return fmt.Errorf("verdict %d: %w", r.ID, err)
 		}
-		a := &asked{ref: ref, image: r.image(), row: r, digest: r.Digest, resolved: r.Resolved.Time, tries: r.Tries, facts: facts && c.current(r)}
+		a := &asked{ref: ref, image: r.image(), row: r, digest: r.Digest, resolved: r.Resolved.Time, tries: r.Tries, facts: facts}
 		list = append(list, a)
 	}
 	wait, cancel := context.WithTimeout(ctx, 2*s.scale.budget)
@@ -360,6 +364,9 @@ func (s *Service) keepTurned(ctx context.Context, ends time.Time) (more bool, er
 	return len(rows) == page, nil
 }
 
+// dropSignatures drops the signatures checked before a time, of images that nobody asks about.
+const dropSignatures = "DELETE FROM verdict_signatures WHERE checked_at < ? AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.digest = verdict_signatures.digest AND v.digest <> '')"
+
 // keepBounds drops, once an hour, the images of a cluster that were not asked about for longest when there are too many, and
 // signatures that nobody needs.
 func (s *Service) keepBounds(ctx context.Context, _ time.Time) (bool, error) {
@@ -393,8 +400,7 @@ func (s *Service) keepBounds(ctx context.Context, _ time.Time) (bool, error) {
 		s.log.Warn("a cluster asked about more images than are remembered", "cluster", c.TargetID, "images", c.N, "kept", s.o.Most)
 	}
 	return false, s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewRaw("DELETE FROM verdict_signatures WHERE checked_at < ? AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.digest = verdict_signatures.digest)",
-			store.At(now.AddDate(0, 0, -30))).Exec(ctx)
+		_, err := tx.NewRaw(dropSignatures, store.At(now.AddDate(0, 0, -30))).Exec(ctx)
 		return err
 	})
 }

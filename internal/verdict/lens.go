@@ -191,7 +191,7 @@ func Of(b *policy.Bundle, reference string, remote bool, f *Facts, signed map[st
 
 // Unread judges an image that could not be read.
 func Unread(b *policy.Bundle, reference string, remote bool, why error, now time.Time) policy.ImageVerdict {
-	v := policy.ImageVerdict{Reference: clip(reference, 1000), State: policy.Unread, Reason: clip(why.Error(), maxText)}
+	v := policy.ImageVerdict{Reference: clip(reference, 1000), State: policy.Unread, Reason: clip(because(why), maxText)}
 	img := &Image{}
 	if ref, err := policy.ParseReference(reference); err == nil && remote {
 		img.Reference, v.Reference, v.Digest, img.Digest = ref, ref.String(), ref.Digest, ref.Digest

@@ -130,6 +130,19 @@ type asked struct {
 	ready    bool                 // the verdict that is kept holds
 }
 
+// errOther says that another bundle holds since the verdicts were made: kept now, they would count as verdicts by that one.
+var errOther = errors.New("the policies changed while images were judged")
+
+// meanwhile does something by the bundle that holds, once more when that was not so any more at its end.
+func meanwhile(do func() error) error {
+	const tries = 4
+	for n := 1; ; n++ {
+		if err := do(); !errors.Is(err, errOther) || n == tries {
+			return err
+		}
+	}
+}
+
 // save keeps verdicts, and tells who listens of those that changed.
 func (s *Service) save(ctx context.Context, l *lens, c *clusterRow, list []*asked) error {
 	now := s.o.Now()
@@ -153,6 +166,14 @@ func (s *Service) save(ctx context.Context, l *lens, c *clusterRow, list []*aske
 			if next, err = count(ctx, tx, len(changed)); err != nil {
 				return err
 			}
+		}
+		var round int64 // which nobody can change until this is written
+		err := tx.NewRaw("UPDATE verdict_clusters SET round = round WHERE target_id = ? RETURNING round", l.bundle.Target).Scan(ctx, &round)
+		if err := store.NotFound(err); err != nil {
+			return err
+		}
+		if round != c.Round {
+			return errOther
 		}
 		rows := make([]row, 0, len(changed)+len(same))
 		for i, a := range changed {
@@ -221,7 +242,7 @@ func (a *asked) write(l *lens, c *clusterRow, now time.Time) row {
 		Spec: ledger.JSON(spec{a.image.Namespace, a.image.PullSecrets}), Body: ledger.JSON(a.verdict)}
 	if a.row != nil {
 		out.AskedAt = a.row.AskedAt
-		if a.facts && turnedWorse(l, a, now) {
+		if a.facts && c.current(a.row) && turnedWorse(l, a, now) {
 			out.Turned = a.row.Body
 		}
 	}

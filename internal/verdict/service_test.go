@@ -224,7 +224,7 @@ func TestFailedScan(t *testing.T) {
 		w.keep()
 		v := w.ask(till1)[0]
 		w.want(v, "failed")
-		if v.Reason != "layer 2 is no tar" || len(w.tasks) != 1 {
+		if v.Reason != "the image cannot be read: layer 2 is no tar" || len(w.tasks) != 1 {
 			t.Errorf("%+v, %d tasks", v, len(w.tasks))
 		}
 		w.pass(70 * time.Second)

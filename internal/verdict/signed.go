@@ -75,7 +75,7 @@ func (s *Service) signatures(ctx, wait context.Context, l *lens, a *asked) (map[
 	why := ""
 	if len(missing) > 0 {
 		if err := s.verify(ctx, wait, l.bundle.Target, a, missing, rows); err != nil {
-			why = clip(err.Error(), maxText)
+			why = clip(because(err), maxText)
 		}
 	}
 	var again time.Time

@@ -235,9 +235,9 @@ func unsigned(keys []policy.Key, why string) *policy.Failure {
 	f := &policy.Failure{Message: finding.Text{EN: "not signed by " + some(names, len(names), " or ", moreEN), ZH: "没有 " + some(names, len(names), "、", moreZH) + " 的签名"},
 		Fix: finding.Text{EN: "Sign the image by its digest with one of these keys: cosign sign --key ...", ZH: "请使用上述密钥之一按摘要对镜像签名：cosign sign --key ..."}}
 	if why != "" {
-		why = clip(why, 120)
-		f.Items = []string{why}
-		f.Message.EN, f.Message.ZH = f.Message.EN+" ("+why+")", f.Message.ZH+"（"+why+"）"
+		en, zh := clip(why, 120), clip(policy.ReasonIn("zh", why), 120)
+		f.Items, f.ItemsZH = []string{en}, []string{zh}
+		f.Message.EN, f.Message.ZH = f.Message.EN+" ("+en+")", f.Message.ZH+"（"+zh+"）"
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package vex
 import (
 	"encoding/json"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -219,6 +220,8 @@ func Write(w io.Writer, author string, at time.Time, findings []*finding.Finding
 func productsOf(f *finding.Finding) []openvex.Product {
 	p, purl := openvex.Product{Component: openvex.Component{ID: productOf(f)}}, f.Vulnerability.PURL
 	switch {
+	case p.ID == "" && purl == "": // a program of a node that no package is known of
+		p.ID = "pkg:generic/" + url.PathEscape(f.Vulnerability.Package) + "@" + url.PathEscape(f.Vulnerability.Version)
 	case p.ID == "":
 		p.ID = purl
 	case purl != "":

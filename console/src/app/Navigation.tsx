@@ -19,17 +19,17 @@ import { searchOf, useScope } from './scope'
 import css from './Shell.module.css'
 
 type Entry = { to: string; text: 'overview' | 'risks' | 'assets' | 'attack' | 'scans' | 'protection' | 'images' | 'compliance' | 'iac' | 'reports' | 'integrations' | 'settings'; icon: typeof ApiOutlined; under?: Below[]; also?: string[] }
-type Below = { to: string; text: 'exceptions' | 'rules' | 'clusters' | 'namespaces' | 'workloads' | 'nodes' | 'components' | 'gaps' | 'tasks' | 'schedules' | 'protectedClusters' | 'policies' | 'preview' | 'events' | 'unchecked' | 'health' | 'channels' | 'registries' | 'deliveries' }
+type Below = { to: string; text: 'emergencies' | 'exceptions' | 'rules' | 'clusters' | 'namespaces' | 'workloads' | 'nodes' | 'components' | 'gaps' | 'tasks' | 'schedules' | 'protectedClusters' | 'policies' | 'preview' | 'events' | 'unchecked' | 'health' | 'channels' | 'registries' | 'deliveries' }
 
 // entries are the navigation. The ones below an entry show while it is open.
 const entries: Entry[] = [
   { to: '/', text: 'overview', icon: DashboardOutlined },
-  { to: '/risks', text: 'risks', icon: WarningOutlined, also: ['/findings', '/vulnerabilities'], under: [{ to: '/exceptions', text: 'exceptions' }, { to: '/rules', text: 'rules' }] },
+  { to: '/risks', text: 'risks', icon: WarningOutlined, also: ['/findings', '/vulnerabilities'], under: [{ to: '/emergencies', text: 'emergencies' }, { to: '/exceptions', text: 'exceptions' }, { to: '/rules', text: 'rules' }] },
   {
     to: '/assets/clusters',
     text: 'assets',
     icon: ClusterOutlined,
-    also: ['/assets', '/clusters'],
+    also: ['/assets', '/clusters', '/nodes'],
     under: [
       { to: '/assets/clusters', text: 'clusters' },
       { to: '/assets/namespaces', text: 'namespaces' },

@@ -2,7 +2,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useEffect, useRef } from 'react'
 
-const topics = ['task', 'cluster', 'protection', 'policies', 'admission', 'lost'] as const
+const topics = ['task', 'cluster', 'protection', 'policies', 'admission', 'node', 'emergency', 'lost'] as const
 export type Topic = (typeof topics)[number]
 export type Change = { topic: Topic; targetId?: string; id?: string; body?: Record<string, unknown> }
 type Listener = (change: Change) => void

@@ -10,10 +10,10 @@ const looks = {
 } as const
 
 // Verdict says how something is by sign, word and colour.
-export function Verdict({ state, word, why }: { state: keyof typeof looks; word: string; why?: string }) {
+export function Verdict({ state, word, why, wraps }: { state: keyof typeof looks; word: string; why?: string; wraps?: boolean }) {
   const { icon: Icon, color } = looks[state]
   return (
-    <span style={{ display: 'inline-flex', gap: 6, alignItems: 'center', whiteSpace: 'nowrap', color }} title={why}>
+    <span style={{ display: 'inline-flex', gap: 6, alignItems: 'center', whiteSpace: wraps ? undefined : 'nowrap', color }} title={why}>
       <Icon aria-hidden />
       {word}
     </span>

@@ -60,7 +60,7 @@ func TestOpenErrors(t *testing.T) {
 		"no CA":            {Config{Kubeconfig: writeKubeconfig(t, other.URL, "")}, "x509", "not signed by the certificate authority"},
 		"no TLS":           {Config{Kubeconfig: writeKubeconfig(t, strings.Replace(plain.URL, "http:", "https:", 1), "")}, "HTTP response to HTTPS client", "does not speak TLS"},
 		"login page":       {login.config(), "HTML page", "something else answers"},
-		"silent":           {silentConfig, "did not answer within 500ms", "does not answer"},
+		"silent":           {silentConfig, "did not answer within 3s", "does not answer"},
 		"wrong token":      {refusing.config(), "401 Unauthorized", "credentials are not accepted"},
 		"wrong name in it": {wrongName(t, f), "x509", "for another name"},
 	}

@@ -226,8 +226,8 @@ func (f *fake) config() Config {
 	return Config{Kubeconfig: f.kubeconfig(), QPS: 1000, Burst: 1000, Attempts: 3}
 }
 
-// impatient is for servers that say nothing.
-func impatient(c *Config) { c.Stall = 500 * time.Millisecond }
+// impatient is for servers that say nothing. What does answer may have a busy machine.
+func impatient(c *Config) { c.Stall = 3 * time.Second }
 
 func item(name string, more string) string {
 	return fmt.Sprintf(`{"metadata":{"name":%q,"namespace":"a","uid":"uid-%s","managedFields":[{"manager":"x"}]}%s}`, name, name, more)

@@ -175,12 +175,12 @@ func TestMisbehaviour(t *testing.T) {
 				f.status(w, 401, "Unauthorized", "Unauthorized")
 				return true
 			}},
-		"stall before the answer": {config: impatient, told: "the server did not answer within 500ms", code: finding.Unreachable,
+		"stall before the answer": {config: impatient, told: "the server did not answer within 3s", code: finding.Unreachable,
 			fault: func(_ *fake, w http.ResponseWriter, r *http.Request, _ int) bool {
 				<-r.Context().Done()
 				return true
 			}},
-		"stall in the middle": {config: impatient, pods: 5, told: "the server stopped sending: nothing for 500ms after", code: finding.Unreachable,
+		"stall in the middle": {config: impatient, pods: 5, told: "the server stopped sending: nothing for 3s after", code: finding.Unreachable,
 			fault: func(_ *fake, w http.ResponseWriter, r *http.Request, _ int) bool {
 				fmt.Fprint(w, `{"kind":"PodList","items":[`+strings.Join(items("p", 5), ",")+`,`)
 				w.(http.Flusher).Flush()

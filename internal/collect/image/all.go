@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -39,18 +40,22 @@ type reader struct {
 	// read adds what the file gives to out. data is only lent. An error becomes a Gap.
 	read func(w *walker, f *file, data []byte, out *fileResult) error
 	max  int64 // bytes; larger files are a Gap. 0 is Limits.Whole
+	// at does the same for a file that lies open, without holding it; may be nil.
+	at func(w *walker, f *file, r io.ReaderAt, out *fileResult) error
+	// keeps says that what is read goes elsewhere than to out too: it cannot be remembered with it.
+	keeps bool
 }
 
 const small = 32 << 20 // more than any text file of a package manager that is not a database
 
 // readers lists all of them, most frequent refusals first.
 var readers = []reader{
-	{name: "release", group: packages, wants: wantsRelease, read: keepRaw, max: 64 << 10},
+	{name: "release", group: packages, wants: wantsRelease, read: keepRaw, max: 64 << 10, keeps: true},
 	{name: "dpkg", group: packages, wants: wantsDpkg, read: readDpkg},
-	{name: "dpkg files", group: packages, wants: wantsDpkgFiles, read: readDpkgFiles, max: small},
-	{name: "apk", group: packages, wants: func(f *file) bool { return f.path == "lib/apk/db/installed" || f.path == "usr/lib/apk/db/installed" }, read: readAPK},
-	{name: "rpm", group: packages, wants: wantsRPM, read: readRPM, max: 512 << 20},
-	{name: "jar", group: packages, wants: func(f *file) bool { return jar.Wants(f.path) }, read: readJar},
+	{name: "dpkg files", group: packages, wants: wantsDpkgFiles, read: readDpkgFiles, max: small, keeps: true},
+	{name: "apk", group: packages, wants: func(f *file) bool { return f.path == "lib/apk/db/installed" || f.path == "usr/lib/apk/db/installed" }, read: readAPK, keeps: true},
+	{name: "rpm", group: packages, wants: wantsRPM, read: readRPM, max: 512 << 20, keeps: true},
+	{name: "jar", group: packages, wants: func(f *file) bool { return jar.Wants(f.path) }, read: readJar, at: jarAt},
 	{name: "jdk", group: packages, wants: func(f *file) bool { return f.base == "release" }, max: 1 << 20,
 		read: func(_ *walker, f *file, data []byte, out *fileResult) error {
 			if p, ok := jar.Release(f.path, data); ok {
@@ -58,6 +63,7 @@ var readers = []reader{
 			}
 			return nil
 		}},
+	{name: "mark", group: packages, wants: wantsMark, read: readMark, max: mostMarked},
 	language("npm", npm.Wants, npm.Read),
 	language("pypi", pypi.Wants, pypi.Read),
 	language("gem", gem.Wants, gem.Read),
@@ -200,10 +206,19 @@ func (w *walker) finishRPM() {
 		w.guard(f, out, "rpm", func() error { return w.rpm(rpm.Files{Name: f.base, Data: s.data, WAL: s.wal}, out) })
 		w.keep(out)
 	}
+	w.sqlite = map[string]*sqlite{}
 }
 
 func readJar(w *walker, f *file, data []byte, out *fileResult) error {
-	found, gaps, err := jar.Read(bytes.NewReader(data), int64(len(data)), f.path, jar.Options{Known: w.o.KnownJar, MaxDepth: w.o.Limits.Depth,
+	return readJarOf(w, f, bytes.NewReader(data), int64(len(data)), out)
+}
+
+func jarAt(w *walker, f *file, r io.ReaderAt, out *fileResult) error {
+	return readJarOf(w, f, r, f.size, out)
+}
+
+func readJarOf(w *walker, f *file, r io.ReaderAt, size int64, out *fileResult) error {
+	found, gaps, err := jar.Read(r, size, f.path, jar.Options{Known: w.o.KnownJar, MaxDepth: w.o.Limits.Depth,
 		MaxBytes: 2 * w.o.Limits.FileBytes, MaxEntries: w.o.Limits.Files})
 	out.Packages, out.Gaps = append(out.Packages, found...), append(out.Gaps, gaps...)
 	return err

@@ -51,6 +51,9 @@ func Analyze(ctx context.Context, img *Image, o Options) (*inventory.Software, e
 	m := &merge{o: &o, s: s, layers: results, layered: s.Image != nil}
 	m.run()
 	s.Packages = lockfile.Settle(s.Packages)
+	if o.Probes != nil && !o.Scanners.NoPackages {
+		s.Asked = o.Probes.Asked()
+	}
 	if s.Image != nil {
 		if !o.Scanners.NoSecrets {
 			s.Hits = append(s.Hits, secret.Config(s.Image)...)
@@ -133,6 +136,9 @@ func (o *Options) key(id string) string {
 	l := o.Limits
 	text := fmt.Sprintf("%s|%s|%v|%v|%v|%v|%v|%v|%s|%+v", Engine, id, o.Scanners, o.RPMChangelog, o.KnownJar != nil, o.Malware != nil, o.Clamd != nil, l.Depth, o.DataVersion,
 		[]int64{l.FileBytes, l.Whole, l.Ratio, l.Files, l.Unpacked, int64(l.Packages), int64(l.Hits)})
+	if o.Probes != nil {
+		text += "|" + strings.Join(o.Probes.Asked(), ",")
+	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }

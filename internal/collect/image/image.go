@@ -20,11 +20,12 @@ import (
 	"stockade.dev/stockade/internal/collect/image/registry"
 	"stockade.dev/stockade/internal/collect/image/runtime"
 	"stockade.dev/stockade/internal/collect/image/source"
+	"stockade.dev/stockade/internal/inventory"
 )
 
 // Engine is the version of the readers. It is part of the key of kept layer results: raise it whenever a reader gives another
 // answer for the same bytes.
-const Engine = "stockade-inventory/1"
+const Engine = "stockade-inventory/2"
 
 // Image is an opened image or root file system. Close it after use.
 type Image = source.Image
@@ -37,12 +38,14 @@ type Options struct {
 
 	Scanners Scanners
 	Limits   Limits
-	Store    *Store // kept layer results, shared by all images of a run; nil: every layer is read
+	Store    *Store // kept results of layers and of a root's files, shared by all images of a run; nil: everything is read
 	Parallel int    // layers read at once, or workers on a root file system; 0 is 2
 	TempDir  string // for archives that have to be unpacked as a whole; "" is the system's
 
-	OneFileSystem bool     // rootfs: stay on the file system of the root
-	SkipDirs      []string // rootfs: directories left out, without leading slash ("var/lib/containerd"); proc, sys and dev always are
+	OneFileSystem bool                    // rootfs: stay on the file system of the root
+	Mounts        []string                // rootfs: with OneFileSystem, directories on which another one lies that is read too, after it
+	SkipDirs      []string                // rootfs: directories left out, without leading slash ("var/lib/containerd"); proc, sys and dev always are
+	Left          func(dir string) string // rootfs: why a directory is left out, which becomes a Gap; "" where it is not; may be nil
 
 	RPMChangelog bool // reads the CVE ids that packages' changelogs say are fixed
 	// KnownJar names a jar by the SHA-1 of its bytes, for jars that do not name themselves.
@@ -52,8 +55,17 @@ type Options struct {
 	Malware *malware.Set
 	// Clamd is asked about every file that may be a program; nil: nobody is.
 	Clamd *malware.Clamd
+	// Probes asks files questions while they pass by, and keeps the answers as hits; nil: nothing is asked.
+	Probes Probes
 	// DataVersion names the data behind KnownJar, Malware and Clamd: other data, other kept results.
 	DataVersion string
+}
+
+// Probes asks what a file says about something of which only the answer is kept.
+type Probes interface {
+	Wants(path string, size int64) bool // cheap: it is asked for every regular file; paths begin without a slash
+	Read(path string, data []byte) []inventory.Hit
+	Asked() []string // keys of all questions
 }
 
 // Scanners switches groups of readers off.

@@ -245,7 +245,7 @@ func (m *merge) files() {
 					}
 					h.Detail = detail
 				}
-				if h.Deleted && (h.Kind == "setuid" || h.Kind == "device") {
+				if h.Deleted && (h.Kind == "setuid" || h.Kind == "device" || h.Kind == "check") {
 					continue // does nothing once it is gone
 				}
 				m.s.Hits = append(m.s.Hits, h)

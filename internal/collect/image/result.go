@@ -82,6 +82,16 @@ type owning struct {
 	pairs []ownedPair
 }
 
+// join adds what another one gathered.
+func (o *owning) join(other *owning) {
+	from := uint32(len(o.names))
+	o.names = append(o.names, other.names...)
+	for _, p := range other.pairs {
+		o.pairs = append(o.pairs, ownedPair{p.hash, p.name + from})
+	}
+	other.names, other.pairs = nil, nil
+}
+
 type ownedPair struct {
 	hash uint64
 	name uint32

@@ -10,17 +10,16 @@ import (
 
 // stream gives a file's bytes to those who take them as they come: programs, hashes, the ClamAV daemon. head is its beginning,
 // already read, or all of it; r gives the rest.
-func (w *walker) stream(f *file, r io.Reader, head []byte, program, clamd bool, out *fileResult) {
+func (w *walker) stream(f *file, r io.Reader, head []byte, program, hash, clamd bool, out *fileResult) {
 	first := head[:min(headSize, len(head))]
-	suspicious := (clamd || w.hasher != nil) && malware.Suspicious(first)
+	suspicious := (clamd || hash) && malware.Suspicious(first)
 	var sinks []io.Writer
 	var scanner *binary.Scanner
 	if program && binary.Wants(f.path, f.mode, f.size, first) {
 		scanner = binary.New(f.path, f.size)
 		sinks = append(sinks, scanner)
 	}
-	hash := w.hasher != nil && (w.hashAll || suspicious && f.size == malware.TestSize)
-	if hash {
+	if hash = hash && (w.hashAll || suspicious); hash {
 		sinks = append(sinks, w.hasher)
 	}
 	clamd = clamd && suspicious
@@ -39,7 +38,12 @@ func (w *walker) stream(f *file, r io.Reader, head []byte, program, clamd bool, 
 				out.Hits = append(out.Hits, hit)
 			}
 		}
-		_, err := io.CopyBuffer(plainWriter{all}, body, w.scratch.copy)
+		var err error
+		if l, ok := r.(*lazy); ok && len(sinks) == 1 && scanner != nil && !clamd {
+			err = w.sparse(l, head, scanner)
+		} else {
+			_, err = io.CopyBuffer(plainWriter{all}, body, w.scratch.copy)
+		}
 		if scanner != nil {
 			found, gaps := scanner.Packages()
 			out.Packages, out.Gaps = append(out.Packages, found...), append(out.Gaps, gaps...)
@@ -54,6 +58,37 @@ func (w *walker) stream(f *file, r io.Reader, head []byte, program, clamd bool, 
 		}
 		return err
 	})
+}
+
+// sparse gives a program what it wants of a file whose head is read already, and passes over the rest: machine code is most of it.
+func (w *walker) sparse(l *lazy, head []byte, s *binary.Scanner) error {
+	_, _ = s.Write(head)
+	for left := min(l.size, w.o.Limits.FileBytes) - int64(len(head)); left > 0; {
+		if n := s.Ahead(); n > 0 {
+			if n = min(n, left); n == left {
+				return nil
+			}
+			if err := l.skip(n); err != nil {
+				return err
+			}
+			s.Skip(n)
+			left -= n
+			continue
+		}
+		n, err := l.Read(w.scratch.copy[:min(int64(len(w.scratch.copy)), left)])
+		_, _ = s.Write(w.scratch.copy[:n])
+		left -= int64(n)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if w.ctx.Err() != nil {
+			return nil // nobody wants it any more
+		}
+	}
+	return nil
 }
 
 // plainWriter hides ReadFrom, so that the buffer is used.

@@ -3,7 +3,6 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -12,26 +11,36 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
+	"time"
 
 	"stockade.dev/stockade/internal/collect/image/source"
 	"stockade.dev/stockade/internal/inventory"
 )
 
-// tree walks a directory with several workers. Folders are opened one name at a time below the root (os.Root): no symlink,
+// tree walks a directory with several workers. Folders are opened below the root without following symbolic links (folder): none,
 // however it is swapped in, leads outside, and nothing but regular files is opened.
 type tree struct {
 	root    *os.Root
-	overlay bool     // an upper directory of overlayfs: a layer
-	skip    []string // directories
-	device  uint64   // of the root; 0: any
-	most    int64
+	top     *os.File                // the root folder
+	overlay bool                    // an upper directory of overlayfs: a layer
+	skip    map[string]bool         // directories
+	left    func(dir string) string // why a directory is left out; may be nil
+	bounded bool                    // other file systems are left out but those of mounts
+	mounts  map[string]bool         // directories
+	known   *known                  // may be nil
 
 	mu      sync.Mutex
 	wake    *sync.Cond
-	todo    []string // directories
+	todo    []place
+	later   []place // mounts: the root's own file system goes before them, should there be too many files
 	working int
 	err     error
+}
+
+// place is a directory to be read, and the file system that it has to be on; 0 is any.
+type place struct {
+	dir    string
+	device uint64
 }
 
 // walkRoot reads a root file system.
@@ -41,15 +50,21 @@ func walkRoot(ctx context.Context, dir string, o Options) (*result, error) {
 		return nil, err
 	}
 	defer root.Close()
-	t := &tree{root: root, skip: append([]string{"proc", "sys", "dev"}, o.SkipDirs...), most: o.Limits.Files}
-	if o.OneFileSystem {
-		info, err := root.Stat(".")
-		if err != nil {
-			return nil, err
-		}
-		t.device, _ = deviceOf(info)
+	t := &tree{root: root, skip: map[string]bool{"proc": true, "sys": true, "dev": true}, left: o.Left, bounded: o.OneFileSystem, mounts: map[string]bool{}}
+	for _, s := range o.SkipDirs {
+		t.skip[s] = true
 	}
-	return t.run(ctx, &o, new(budget), new(large))
+	for _, m := range o.Mounts {
+		t.mounts[m] = true
+	}
+	if o.Store != nil && o.Clamd == nil { // what a daemon says may be another thing tomorrow
+		t.known = o.Store.files(o.key("rootfs:"+dir), time.Now())
+	}
+	r, err := t.run(ctx, &o, new(budget), new(large))
+	if err == nil && t.known != nil {
+		t.known.save()
+	}
+	return r, err
 }
 
 // walkDiff reads an unpacked layer.
@@ -59,17 +74,32 @@ func walkDiff(ctx context.Context, l *source.Layer, o *Options, spent *budget, b
 		return &result{passing: true, Gaps: []inventory.Gap{{What: layerName(l), Code: "broken", Reason: err.Error()}}}, nil
 	}
 	defer root.Close()
-	t := &tree{root: root, overlay: true, most: o.Limits.Files}
+	t := &tree{root: root, overlay: true}
 	return t.run(ctx, o, spent, big)
 }
 
 func (t *tree) run(ctx context.Context, o *Options, spent *budget, big *large) (*result, error) {
+	top, err := t.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	t.top = top
 	t.wake = sync.NewCond(&t.mu)
-	t.todo = []string{""}
+	first := place{}
+	if t.bounded {
+		info, err := top.Stat()
+		if err != nil {
+			return nil, err
+		}
+		first.device, _ = deviceOf(info)
+	}
+	t.todo = []place{first}
 	walkers := make([]*walker, o.Parallel)
 	var wg sync.WaitGroup
 	for i := range walkers {
 		w := newWalker(ctx, o, spent, big)
+		w.single, w.known = !t.overlay, t.known
 		walkers[i] = w
 		wg.Go(func() { t.work(ctx, w) })
 	}
@@ -77,17 +107,26 @@ func (t *tree) run(ctx context.Context, o *Options, spent *budget, big *large) (
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	for i, w := range walkers { // owned paths are sorted once, when all are there
+		if w.finishRPM(); i > 0 {
+			walkers[0].owning.join(&w.owning)
+		}
+	}
 	r := walkers[0].finish()
 	for _, w := range walkers[1:] {
 		r.join(w.finish())
 	}
+	for _, w := range walkers {
+		t.known.add(w.learnt)
+	}
 	if t.err != nil {
 		r.Gaps = append(r.Gaps, inventory.Gap{What: "file system", Code: "limit", Reason: t.err.Error()})
 	}
+	slices.SortStableFunc(r.Gaps, func(a, b inventory.Gap) int { return strings.Compare(a.What, b.What) }) // whoever met them
 	return r, nil
 }
 
-// join adds what another worker found of the same tree.
+// join adds what another worker found of the same tree, but for owned paths.
 func (r *result) join(other *result) {
 	r.Files = append(r.Files, other.Files...)
 	slices.SortFunc(r.Files, func(a, b fileResult) int { return strings.Compare(a.Path, b.Path) })
@@ -98,14 +137,6 @@ func (r *result) join(other *result) {
 	r.Gaps = append(r.Gaps, other.Gaps...)
 	r.Entries, r.Bytes = r.Entries+other.Entries, r.Bytes+other.Bytes
 	r.passing = r.passing || other.passing
-	o := owning{names: append(slices.Clip(r.Owned.Names), other.Owned.Names...)}
-	for i, h := range r.Owned.Hash {
-		o.pairs = append(o.pairs, ownedPair{h, r.Owned.Name[i]})
-	}
-	for i, h := range other.Owned.Hash {
-		o.pairs = append(o.pairs, ownedPair{h, other.Owned.Name[i] + uint32(len(r.Owned.Names))})
-	}
-	r.Owned = o.set()
 }
 
 // work takes directories until there are none left and nobody can add one.
@@ -115,19 +146,22 @@ func (t *tree) work(ctx context.Context, w *walker) {
 		for len(t.todo) == 0 && t.working > 0 && t.err == nil {
 			t.wake.Wait()
 		}
+		if len(t.todo) == 0 && t.working == 0 {
+			t.todo, t.later = t.later, nil
+		}
 		if len(t.todo) == 0 || t.err != nil || ctx.Err() != nil {
 			t.wake.Broadcast()
 			t.mu.Unlock()
 			return
 		}
-		dir := t.todo[len(t.todo)-1] // depth first keeps the list short
+		at := t.todo[len(t.todo)-1] // depth first keeps the list short
 		t.todo = t.todo[:len(t.todo)-1]
 		t.working++
 		t.mu.Unlock()
-		below, err := t.folder(ctx, w, dir)
+		below, mounts, err := t.folder(ctx, w, at)
 		t.mu.Lock()
 		t.working--
-		t.todo = append(t.todo, below...)
+		t.todo, t.later = append(t.todo, below...), append(t.later, mounts...)
 		if err != nil && t.err == nil {
 			t.err = err
 		}
@@ -137,59 +171,73 @@ func (t *tree) work(ctx context.Context, w *walker) {
 }
 
 // folder reads one directory and returns those below it. The error is a limit.
-func (t *tree) folder(ctx context.Context, w *walker, dir string) (below []string, err error) {
-	root := t.root
-	if dir != "" {
-		if root, err = t.root.OpenRoot(dir); err != nil {
-			w.unreadable(dir, err)
-			return nil, nil
-		}
-		defer root.Close()
-	}
-	d, err := root.Open(".")
+func (t *tree) folder(ctx context.Context, w *walker, at place) (below, mounts []place, err error) {
+	dir := at.dir
+	f, err := t.open(dir)
 	if err != nil {
 		w.unreadable(dir, err)
-		return nil, nil
+		return nil, nil, nil
 	}
-	defer d.Close()
-	if t.overlay && isOpaque(d) {
+	defer f.close()
+	if t.overlay && isOpaque(f.d) {
 		w.res.Opaque = append(w.res.Opaque, pathHash(dir))
 	}
-	if t.device != 0 {
-		if info, err := d.Stat(); err == nil {
-			if dev, ok := deviceOf(info); ok && dev != t.device {
-				return nil, nil
-			}
+	if t.bounded {
+		info, err := f.d.Stat()
+		if err != nil {
+			w.unreadable(dir, err)
+			return nil, nil, nil
+		}
+		switch device, ok := deviceOf(info); {
+		case !ok:
+		case at.device == 0:
+			at.device = device
+		case device != at.device:
+			w.gap(path.Join("/", dir), "skipped", errElsewhere)
+			return nil, nil, nil
 		}
 	}
 	for {
-		entries, err := d.ReadDir(1024)
+		entries, err := f.d.ReadDir(1024)
 		for _, e := range entries {
 			p := e.Name()
 			if dir != "" {
 				p = dir + "/" + p
 			}
 			if err := w.count(0); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			if e.IsDir() {
-				w.dir(p)
-				if !slices.Contains(t.skip, p) && len(p) <= maxPath {
-					below = append(below, p)
-				}
+			if !e.IsDir() {
+				t.entry(w, f, e, p)
 				continue
 			}
-			t.entry(w, root, e, p)
+			w.dir(p)
+			switch {
+			case t.skip[p] || len(p) > maxPath:
+			case t.mounts[p]:
+				mounts = append(mounts, place{dir: p})
+			default:
+				if t.left != nil {
+					if why := t.left(p); why != "" {
+						w.gap(path.Join("/", p), "skipped", errors.New(why))
+						continue
+					}
+				}
+				below = append(below, place{p, at.device})
+			}
 		}
 		if err == io.EOF || ctx.Err() != nil {
-			return below, nil
+			return below, mounts, nil
 		}
 		if err != nil {
 			w.unreadable(dir, err)
-			return below, nil
+			return below, mounts, nil
 		}
 	}
 }
+
+// errElsewhere is the reason for a directory on another file system that is not one of the mounts.
+var errElsewhere = errors.New("it is on another file system")
 
 func (w *walker) unreadable(p string, err error) {
 	code := "broken"
@@ -202,18 +250,27 @@ func (w *walker) unreadable(p string, err error) {
 	w.gap(path.Join("/", p), code, err)
 }
 
-func (t *tree) entry(w *walker, root *os.Root, e fs.DirEntry, p string) {
+// status is what is known of a file without reading it.
+type status struct {
+	mode             fs.FileMode
+	size             int64
+	uid, gid         int
+	major, minor     int64  // of a device
+	device, inode    uint64 // 0: not known
+	modified, change int64  // nanoseconds
+}
+
+func (t *tree) entry(w *walker, in *folder, e fs.DirEntry, p string) {
 	switch typ := e.Type(); {
 	case typ.IsRegular():
-		info, err := root.Lstat(e.Name())
+		s, err := in.stat(e.Name())
 		if err != nil {
 			w.unreadable(p, err)
 			return
 		}
-		w.res.Bytes += info.Size()
-		f := file{path: p, base: e.Name(), mode: info.Mode(), size: info.Size()}
-		f.uid, f.gid = ownerOf(info)
-		content := &lazy{root: root, name: e.Name()}
+		w.res.Bytes += s.size
+		f := file{path: p, base: e.Name(), mode: s.mode, size: s.size, uid: s.uid, gid: s.gid, status: s}
+		content := &lazy{in: in, name: e.Name(), size: s.size}
 		w.file(&f, content)
 		if err := content.close(); err != nil {
 			w.unreadable(p, err)
@@ -221,7 +278,7 @@ func (t *tree) entry(w *walker, root *os.Root, e fs.DirEntry, p string) {
 	case typ&fs.ModeSymlink != 0:
 		target := ""
 		if strings.Count(p, "/") <= 1 || isRelease(p) {
-			target, _ = root.Readlink(e.Name())
+			target, _ = in.readlink(e.Name())
 		}
 		if target == "" {
 			w.written(p)
@@ -229,17 +286,16 @@ func (t *tree) entry(w *walker, root *os.Root, e fs.DirEntry, p string) {
 		}
 		w.symlink(p, target)
 	case typ&fs.ModeDevice != 0:
-		info, err := root.Lstat(e.Name())
+		s, err := in.stat(e.Name())
 		if err != nil {
 			w.unreadable(p, err)
 			return
 		}
-		major, minor := numbersOf(info)
-		if t.overlay && major == 0 && minor == 0 && typ&fs.ModeCharDevice != 0 {
+		if t.overlay && s.major == 0 && s.minor == 0 && typ&fs.ModeCharDevice != 0 {
 			w.res.Whiteouts = append(w.res.Whiteouts, pathHash(p))
 			return
 		}
-		w.device(p, typ&fs.ModeCharDevice == 0, major, minor)
+		w.device(p, typ&fs.ModeCharDevice == 0, s.major, s.minor)
 	default:
 		w.written(p)
 	}
@@ -247,27 +303,48 @@ func (t *tree) entry(w *walker, root *os.Root, e fs.DirEntry, p string) {
 
 // lazy opens a file when somebody reads it.
 type lazy struct {
-	root *os.Root
+	in   *folder
 	name string
+	size int64
 	f    *os.File
-	err  error
+	err  error // of opening
+	lost bool  // reading it failed: another try may not
 }
 
-func (l *lazy) Read(b []byte) (int, error) {
+func (l *lazy) open() error {
 	if l.f == nil && l.err == nil {
-		// O_NONBLOCK: should the file have become a pipe since, opening it does not wait.
-		l.f, l.err = l.root.OpenFile(l.name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-		if l.err == nil {
-			if info, err := l.f.Stat(); err != nil || !info.Mode().IsRegular() {
-				l.err = errors.Join(fmt.Errorf("%s is no regular file any more", l.name), err, l.f.Close())
-				l.f = nil
-			}
-		}
+		l.f, l.err = l.in.open(l.name)
 	}
-	if l.err != nil {
-		return 0, l.err
+	return l.err
+}
+
+// Read implements io.Reader.
+func (l *lazy) Read(b []byte) (int, error) {
+	if err := l.open(); err != nil {
+		return 0, err
 	}
-	return l.f.Read(b)
+	n, err := l.f.Read(b)
+	l.lost = l.lost || err != nil && err != io.EOF
+	return n, err
+}
+
+// ReadAt implements io.ReaderAt.
+func (l *lazy) ReadAt(b []byte, off int64) (int, error) {
+	if err := l.open(); err != nil {
+		return 0, err
+	}
+	n, err := l.f.ReadAt(b, off)
+	l.lost = l.lost || err != nil && err != io.EOF
+	return n, err
+}
+
+// skip passes over n bytes.
+func (l *lazy) skip(n int64) error {
+	if err := l.open(); err != nil {
+		return err
+	}
+	_, err := l.f.Seek(n, io.SeekCurrent)
+	return err
 }
 
 func (l *lazy) close() error {

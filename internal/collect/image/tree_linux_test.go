@@ -8,6 +8,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
+	"stockade.dev/stockade/internal/collect/image/rpm"
 	"stockade.dev/stockade/internal/collect/image/source"
 	"stockade.dev/stockade/internal/inventory"
 )
@@ -87,5 +90,46 @@ func TestUnpackedLayers(t *testing.T) {
 	same(t, list(s), want)
 	if !hasGap(s, "broken", "sha256:3") {
 		t.Errorf("%v", s.Gaps)
+	}
+}
+
+// TestOwnersOfTree: whichever worker reads a database, what it owns is known to all.
+func TestOwnersOfTree(t *testing.T) {
+	packed, err := os.ReadFile("rpm/testdata/mariner2-part.rpmdb.sqlite.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	data, err := dec.DecodeAll(packed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, owner := "", 0
+	list, err := rpm.Read(rpm.Files{Name: "rpmdb.sqlite", Data: data}, rpm.Options{Owned: func(p string, pkg int) {
+		if at == "" && strings.HasPrefix(p, "usr/bin/") {
+			at, owner = p, pkg
+		}
+	}})
+	if err != nil || at == "" {
+		t.Fatal(at, err)
+	}
+	dir := t.TempDir()
+	write(t, dir, map[string]string{at: "#!/bin/sh\n", "var/lib/rpm/rpmdb.sqlite": string(data), "opt/a/": "", "opt/b/": "", "srv/c/": "", "home/d/": ""})
+	if err := os.Chmod(filepath.Join(dir, at), 0o755|os.ModeSetuid); err != nil {
+		t.Fatal(err)
+	}
+	img, err := Open(t.Context(), "rootfs:"+dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		s := analyze(t, img, Options{Parallel: 8})
+		if len(s.Packages) != len(list) || len(s.Hits) != 1 || s.Hits[0].Detail["package"] != list[owner].Name {
+			t.Fatalf("%d packages of %d, %s of %s: %+v", len(s.Packages), len(list), at, list[owner].Name, s.Hits)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"stockade.dev/stockade/internal/collect/image/binary"
 	"stockade.dev/stockade/internal/collect/image/malware"
 	"stockade.dev/stockade/internal/inventory"
 )
@@ -28,6 +29,8 @@ type file struct {
 	size int64
 
 	uid, gid int
+
+	status // of a file of a tree; its device is 0 elsewhere
 }
 
 const (
@@ -58,6 +61,9 @@ type walker struct {
 	head    [headSize]byte
 	hasher  *malware.Hasher
 	hashAll bool
+	single  bool // nothing lies below or above: what hides what need not be known
+	known   *known
+	learnt  []memory
 	// again: regular files whose content is wanted under the name of a later hard link, read in a second pass.
 	again  map[string]string
 	second bool
@@ -72,6 +78,13 @@ func newWalker(ctx context.Context, o *Options, spent *budget, big *large) *walk
 			continue
 		}
 		w.readers = append(w.readers, r)
+	}
+	if o.Probes != nil && !o.Scanners.NoPackages {
+		w.readers = append(w.readers, &reader{name: "probe", group: packages, wants: func(f *file) bool { return o.Probes.Wants(f.path, f.size) },
+			read: func(_ *walker, f *file, data []byte, out *fileResult) error {
+				out.Hits = append(out.Hits, o.Probes.Read(f.path, data)...)
+				return nil
+			}})
 	}
 	if o.Malware != nil && !o.Scanners.NoMalware {
 		w.hasher = o.Malware.Hasher()
@@ -214,7 +227,7 @@ func (w *walker) whiteout(p, base string) {
 
 // written notes a path that is no directory; what an earlier entry of the same name gave is gone.
 func (w *walker) written(p string) {
-	if w.second {
+	if w.second || w.single { // a tree has each name once
 		return
 	}
 	w.res.Written = append(w.res.Written, pathHash(p))
@@ -231,7 +244,7 @@ func (w *walker) written(p string) {
 }
 
 func (w *walker) dir(p string) {
-	if !w.second {
+	if !w.second && !w.single {
 		w.res.Dirs = append(w.res.Dirs, pathHash(p))
 	}
 }
@@ -398,9 +411,15 @@ func (w *walker) file(f *file, r io.Reader) {
 			most = max(most, min(limit, w.o.Limits.FileBytes))
 		}
 	}
-	program := !w.o.Scanners.NoPackages && f.size >= headSize && (f.mode.Perm()&0o111 != 0 || strings.Contains(f.base, ".so") || strings.HasSuffix(f.base, ".exe"))
+	program := !w.o.Scanners.NoPackages && f.size >= headSize && (f.mode.Perm()&0o111 != 0 || strings.Contains(f.base, ".so") || strings.HasSuffix(f.base, ".exe")) &&
+		binary.May(f.path, f.mode, f.size)
+	hash := w.hasher != nil && (w.hashAll || f.size == malware.TestSize)
 	clamd := w.o.Clamd != nil && !w.o.Scanners.NoMalware
-	if n == 0 && !program && w.hasher == nil && !clamd || f.size == 0 {
+	if n == 0 && !program && !hash && !clamd || f.size == 0 {
+		return
+	}
+	asked := wanted[:n]
+	if w.recall(f, asked) {
 		return
 	}
 	out := &fileResult{Path: f.path}
@@ -409,19 +428,24 @@ func (w *walker) file(f *file, r io.Reader) {
 		n = 0
 	}
 	if n > 0 {
-		w.whole(f, r, wanted[:n], program, clamd, out)
+		w.whole(f, r, wanted[:n], program, hash, clamd, out)
 	} else {
 		head := w.head[:min(headSize, f.size)]
 		if m, err := io.ReadFull(r, head); err != nil {
 			head = head[:m]
 		}
-		w.stream(f, r, head, program, clamd, out)
+		w.stream(f, r, head, program, hash, clamd, out)
 	}
+	w.learn(f, r, asked, out)
 	w.keep(out)
 }
 
 // whole reads a file into memory for its readers.
-func (w *walker) whole(f *file, r io.Reader, wanted []*reader, program, clamd bool, out *fileResult) {
+func (w *walker) whole(f *file, r io.Reader, wanted []*reader, program, hash, clamd bool, out *fileResult) {
+	if l, ok := r.(*lazy); ok && len(wanted) == 1 && wanted[0].at != nil && !program && !hash && !clamd {
+		w.guard(f, out, wanted[0].name, func() error { return wanted[0].at(w, f, l, out) })
+		return
+	}
 	var data []byte
 	if f.size <= reuseSize {
 		if int64(cap(w.scratch.file)) < f.size {
@@ -445,7 +469,7 @@ func (w *walker) whole(f *file, r io.Reader, wanted []*reader, program, clamd bo
 		}
 		w.guard(f, out, rd.name, func() error { return rd.read(w, f, data, out) })
 	}
-	if program || w.hasher != nil || clamd {
-		w.stream(f, strings.NewReader(""), data, program, clamd, out)
+	if program || hash || clamd {
+		w.stream(f, strings.NewReader(""), data, program, hash, clamd, out)
 	}
 }

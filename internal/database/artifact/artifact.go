@@ -33,6 +33,7 @@ const (
 	TypeSignature = "application/vnd.stockade.db.signature.v1+json" // database.Signature; absent when unsigned
 	TypeMatch     = "application/vnd.stockade.db.match.v1+zstd"
 	TypeText      = "application/vnd.stockade.db.text.v1+zstd"
+	TypeUrgent    = "application/vnd.stockade.db.emergencies.v1+zstd" // absent in databases without a list of emergencies
 )
 
 // Options say how artifacts are moved.
@@ -130,8 +131,8 @@ func push(ctx context.Context, db *database.DB, dir string, to oras.Target, o Op
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		dir = filepath.Dir(dir)
 	}
-	for i, f := range database.Files(dir, m) {
-		packed, desc, err := pack(f.Path, []string{TypeMatch, TypeText}[i])
+	for _, f := range database.Files(dir, m) {
+		packed, desc, err := pack(f.Path, typeOf(&m, f.Name))
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
@@ -143,6 +144,17 @@ func push(ctx context.Context, db *database.DB, dir string, to oras.Target, o Op
 	}
 	return oras.PackManifest(ctx, to, oras.PackManifestVersion1_1, TypeArtifact, oras.PackManifestOptions{Layers: layers,
 		ManifestAnnotations: map[string]string{ocispec.AnnotationCreated: m.BuiltAt, ocispec.AnnotationTitle: "Stockade advisory database"}})
+}
+
+// typeOf is the media type of a file of a database.
+func typeOf(m *database.Manifest, name string) string {
+	switch m.FileOf(name) {
+	case m.Text:
+		return TypeText
+	case m.Emergencies:
+		return TypeUrgent
+	}
+	return TypeMatch
 }
 
 // pack compresses a file into a temporary one.

@@ -49,7 +49,7 @@ func made(t *testing.T, builtAt string, key ed25519.PrivateKey) string {
 			t.Fatal(err)
 		}
 	}
-	if _, err := b.Finish(database.Output{Dir: dir, BuiltAt: builtAt, Key: key}); err != nil {
+	if _, err := b.Finish(database.Output{Dir: dir, BuiltAt: builtAt, Key: key, Emergencies: []byte(`[{"id":"ETCD-ANON","builtAt":"` + builtAt + `"}]`)}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -266,30 +266,46 @@ func TestTampered(t *testing.T) {
 		return d
 	}
 	m := good.Info()
-	layers := []ocispec.Descriptor{put(TypeManifest, raw), put(TypeSignature, sig)}
-	for i, name := range m.FileNames() {
-		path := filepath.Join(evil, name)
-		if i == 1 {
-			path = filepath.Join(src, name)
-		}
-		packed, d, err := pack(path, []string{TypeMatch, TypeText}[i])
+	for foreign, of := range m.FileNames() { // each of the files in turn is not the one that was signed
+		layers := []ocispec.Descriptor{put(TypeManifest, raw), put(TypeSignature, sig)}
+		other, err := database.Open(evil, database.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, _ := os.ReadFile(packed)
-		os.Remove(packed)
-		layers = append(layers, put(d.MediaType, data))
-	}
-	desc, err := oras.PackManifest(ctx, to, oras.PackManifestVersion1_1, TypeArtifact, oras.PackManifestOptions{Layers: layers})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := to.Tag(ctx, desc, "daily"); err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range []Options{trusted, plain} {
-		if _, err := Pull(ctx, s.ref(), dir, o); err == nil {
-			t.Error("other content under a signed manifest was taken")
+		theirs := other.Info()
+		other.Close()
+		for i, name := range m.FileNames() {
+			path := filepath.Join(src, name)
+			if i == foreign {
+				path = filepath.Join(evil, theirs.FileNames()[i])
+			}
+			packed, d, err := pack(path, typeOf(&m, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, _ := os.ReadFile(packed)
+			os.Remove(packed)
+			layers = append(layers, put(d.MediaType, data))
+		}
+		desc, err := oras.PackManifest(ctx, to, oras.PackManifestVersion1_1, TypeArtifact, oras.PackManifestOptions{Layers: layers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := to.Tag(ctx, desc, "daily"); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []Options{trusted, plain} {
+			_, err := Pull(ctx, s.ref(), dir, o)
+			if err == nil && foreign == 0 {
+				t.Error("other content under a signed manifest was taken")
+			}
+			if err == nil {
+				db, err := database.Open(dir, database.Options{})
+				if err != nil || db.Verify(nil) == nil {
+					t.Errorf("%s of somebody else was taken: %v", of, err)
+				}
+				db.Close()
+			}
 		}
 	}
 	if builtAtOf(t, dir) != first {

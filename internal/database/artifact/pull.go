@@ -70,20 +70,17 @@ func pull(ctx context.Context, from oras.ReadOnlyTarget, ref, dir string, o Opti
 	}
 	defer unlock()
 	res, err = laidDown(dir, o, func(tmp string) (*Result, error) {
-		names, sizes := m.FileNames(), []database.File{m.Match}
-		if m.Text != nil {
-			sizes = append(sizes, *m.Text)
-		}
-		for i, name := range names {
-			l, ok := layers[[]string{TypeMatch, TypeText}[i]]
+		for _, name := range m.FileNames() {
+			l, ok := layers[typeOf(m, name)]
 			if !ok {
-				return nil, errors.New("the artifact lacks the text file that its manifest names")
+				return nil, fmt.Errorf("the artifact lacks the file %s that its manifest names", name)
 			}
+			size := m.FileOf(name).Size
 			part, err := download(ctx, blobs(from), l, parts, o)
 			if err != nil {
 				return nil, err
 			}
-			if err := unpack(part, filepath.Join(tmp, name), min(sizes[i].Size+sizes[i].Size/64+2*maxDocument+4096, o.maxFile())); err != nil {
+			if err := unpack(part, filepath.Join(tmp, name), min(size+size/64+2*maxDocument+4096, o.maxFile())); err != nil {
 				return nil, err
 			}
 		}

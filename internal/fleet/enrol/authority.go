@@ -273,8 +273,13 @@ func (a *Authority) template(h Holder, lifetime time.Duration) *x509.Certificate
 // maxRequest bounds a certificate request.
 const maxRequest = 8 << 10
 
-// sign makes a connector's certificate of a request. Of the request only the key counts: the name is the caller's.
+// sign makes a connector's certificate of a request.
 func (a *Authority) sign(request []byte, target int64) (*x509.Certificate, error) {
+	return a.signFor(request, Holder{Connector, strconv.FormatInt(target, 10)})
+}
+
+// signFor makes a certificate of a request. Of the request only the key counts: the name is the caller's.
+func (a *Authority) signFor(request []byte, h Holder) (*x509.Certificate, error) {
 	if len(request) > maxRequest {
 		return nil, fmt.Errorf("%w: it is larger than %d KiB", ErrRequest, maxRequest>>10)
 	}
@@ -294,7 +299,7 @@ func (a *Authority) sign(request []byte, target int64) (*x509.Certificate, error
 	default:
 		return nil, fmt.Errorf("%w: want a key on P-256, P-384 or Ed25519, not %T", ErrRequest, csr.PublicKey)
 	}
-	t := a.template(Holder{Connector, strconv.FormatInt(target, 10)}, Lifetime)
+	t := a.template(h, Lifetime)
 	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, csr.PublicKey, a.key)
 	if err != nil {
 		return nil, err

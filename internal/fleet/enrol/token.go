@@ -41,13 +41,14 @@ type tokenRow struct {
 	UsedFrom  string     `bun:"used_from"`
 }
 
-// Certificate is a row of certificates: what a connector or a provider was given.
+// Certificate is a row of certificates: what a connector, a provider or an agent was given.
 type Certificate struct {
 	bun.BaseModel `bun:"table:certificates" json:"-"`
 
 	Serial    string     `bun:"serial,pk" json:"serial"`
 	TargetID  int64      `bun:"target_id" json:"-"`
-	Kind      string     `bun:"kind" json:"-"` // of the holder
+	Kind      string     `bun:"kind" json:"-"`    // of the holder
+	NodeID    int64      `bun:"node_id" json:"-"` // of an agent
 	IssuedAt  store.Time `bun:"issued_at" json:"issuedAt" format:"date-time"`
 	ExpiresAt store.Time `bun:"expires_at" json:"expiresAt" format:"date-time"`
 	RevokedAt store.Time `bun:"revoked_at" json:"revokedAt" format:"date-time"`
@@ -231,7 +232,10 @@ func (a *Authority) Sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewDelete().Model((*tokenRow)(nil)).Where("expires_at < ?", before).Exec(ctx)
+		if _, err = tx.NewDelete().Model((*tokenRow)(nil)).Where("expires_at < ?", before).Exec(ctx); err != nil {
+			return err
+		}
+		_, err = tx.NewDelete().Model((*AgentToken)(nil)).Where("expires_at < ?", before).Exec(ctx)
 		return err
 	})
 }

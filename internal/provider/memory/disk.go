@@ -167,7 +167,7 @@ func (m *Memory) take(lines []byte) (bad int) {
 				bad++
 				continue
 			}
-			m.put(l.Name, pack(l.Verdict, Origin{Epoch: l.Epoch, Image: protocol.Image{Namespace: l.Space, PullSecrets: l.Secrets}, Asked: moment(l.Asked)}))
+			m.put(l.Name, l.Verdict, &Origin{Epoch: l.Epoch, Image: protocol.Image{Namespace: l.Space, PullSecrets: l.Secrets}, Asked: moment(l.Asked)})
 		default:
 			m.serial = l.Serial
 		}
@@ -175,11 +175,12 @@ func (m *Memory) take(lines []byte) (bad int) {
 	return bad
 }
 
+// forget begins empty.
 func (m *Memory) forget() {
-	clear(m.names)
-	clear(m.digests)
-	clear(m.changed)
-	m.head, m.tail, m.hand, m.bytes, m.serial = nil, nil, nil, 0, 0
+	m.names, m.digests, m.changed = map[uint64]uint32{}, map[uint64]uint32{}, map[uint32]struct{}{}
+	m.slots, m.free, m.words = make([]slot, 1), nil, newWords()
+	m.packer.words = &m.words
+	m.head, m.tail, m.hand, m.bytes, m.serial = 0, 0, 0, 0, 0
 }
 
 // Forget drops everything.
@@ -198,19 +199,19 @@ func (m *Memory) Flush() error {
 	}
 	m.mu.Lock()
 	all := m.disk.rewrite || m.disk.lines > 2*len(m.names)+1000
-	var list []*entry
+	var list []uint32
 	if all {
-		list = make([]*entry, 0, len(m.names))
-		for e := m.tail; e != nil; e = e.prev { // the oldest first, as they are read again
-			list = append(list, e)
+		list = make([]uint32, 0, len(m.names))
+		for at := m.tail; at != 0; at = m.slots[at].prev { // the oldest first, as they are read again
+			list = append(list, at)
 		}
 	} else {
-		list = make([]*entry, 0, len(m.changed))
-		for e := range m.changed {
-			list = append(list, e)
+		list = make([]uint32, 0, len(m.changed))
+		for at := range m.changed {
+			list = append(list, at)
 		}
 	}
-	m.changed = map[*entry]struct{}{}
+	m.changed = map[uint32]struct{}{}
 	serial := m.serial
 	moved := serial != m.wrote
 	m.mu.Unlock()
@@ -240,8 +241,8 @@ func (m *Memory) Flush() error {
 	return nil
 }
 
-// write appends the entries, or makes a new file of them in place of the old one. It returns the bytes that were written.
-func (m *Memory) write(list []*entry, serial int64, all bool) (n int64, err error) {
+// write appends what is in these places, or makes a new file of them in place of the old one. It returns the bytes that were written.
+func (m *Memory) write(list []uint32, serial int64, all bool) (n int64, err error) {
 	name, flags := m.o.File, os.O_WRONLY|os.O_APPEND
 	if all {
 		if err := os.MkdirAll(filepath.Dir(m.o.File), 0o700); err != nil {
@@ -284,13 +285,13 @@ func (m *Memory) write(list []*entry, serial int64, all bool) (n int64, err erro
 	for i := 0; i <= len(list); i++ {
 		l := line{Serial: serial}
 		if i < len(list) {
-			name, r := m.read1(list[i])
-			if r == nil {
+			v, from, ok := m.now(list[i])
+			if !ok {
 				continue
 			}
-			v := r.verdict("")
-			image := r.image(name)
-			l = line{Name: name, Verdict: &v, Epoch: int64(r.epoch), Space: image.Namespace, Secrets: image.PullSecrets, Asked: r.asked}
+			name := v.Reference
+			v.Reference = ""
+			l = line{Name: name, Verdict: &v, Epoch: from.Epoch, Space: from.Image.Namespace, Secrets: from.Image.PullSecrets, Asked: seconds(from.Asked)}
 		}
 		text, err := json.Marshal(l)
 		if err != nil {
@@ -306,12 +307,13 @@ func (m *Memory) write(list []*entry, serial int64, all bool) (n int64, err erro
 	return n, nil
 }
 
-// read1 returns the record that an entry has now; nil for one that was removed since.
-func (m *Memory) read1(e *entry) (string, *record) {
+// now returns what a place has now: one that was removed since has nothing, or another verdict, which will be written again.
+func (m *Memory) now(at uint32) (policy.ImageVerdict, Origin, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if e.gone {
-		return "", nil
+	if int(at) >= len(m.slots) || m.slots[at].record == "" {
+		return policy.ImageVerdict{}, Origin{}, false
 	}
-	return e.name, e.record
+	v, from := m.slots[at].record.read(&m.words, "")
+	return v, from, true
 }

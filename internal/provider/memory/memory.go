@@ -1,8 +1,9 @@
 // Package memory is what the provider knows of images: verdicts by reference and by digest, bounded in number and in bytes, and kept
 // in a file so that a provider that starts while the server is away still answers.
 //
-// A hundred thousand verdicts must fit beside the rules in 128 MiB. What repeats from image to image, and that is nearly all of the
-// text, is held once (package unique lets go of it with the last verdict that has it), and maps go by hashes of names.
+// A hundred thousand verdicts must fit beside the rules in 128 MiB, and the garbage collector must not be busy with them while Gatekeeper
+// waits. What repeats from image to image, and that is nearly all of the text, is held once; each verdict is one string of bytes, and
+// what finds it goes by numbers and hashes.
 package memory
 
 import (
@@ -52,32 +53,32 @@ type Memory struct {
 	seed maphash.Seed
 
 	mu      sync.RWMutex
-	names   map[uint64]*entry // by reference
-	digests map[uint64]*entry // by repository and digest; the latest of several
-	head    *entry            // the newest; prev of it is nil
-	tail    *entry
-	hand    *entry // of SIEVE: the next to be looked at for eviction
-	bytes   int64
-	changed map[*entry]struct{} // since the file was written
+	names   map[uint64]uint32 // places by reference
+	digests map[uint64]uint32 // by repository and digest; the latest of several
+	slots   []slot            // by place; place 0 is nothing
+	free    []uint32
+	head    uint32 // the newest; prev of it is 0
+	tail    uint32
+	hand    uint32 // of SIEVE: the next to be looked at for eviction
+	words   words
+	packer  packer
+	bytes   int64               // of records
+	changed map[uint32]struct{} // places, since the file was written
 	serial  int64
 	wrote   int64 // serial in the file
 
 	disk disk
 }
 
-// entry is one verdict. Its fields but prev, next and used change by being replaced: record is written once.
-type entry struct {
-	name       string
-	record     *record
-	prev, next *entry
-	used       atomic.Bool
-	gone       bool
+// slot is a place for one verdict.
+type slot struct {
+	record     record // "" in a free one
+	prev, next uint32
+	used       uint32 // atomic: whoever reads holds the lock for readers only
 }
 
-// cost is about what an entry takes beside its record: the struct, two map cells, the name.
-const cost = 64 + 2*28
-
-func (e *entry) size() int64 { return int64(cost+len(e.name)) + e.record.size() }
+// cost is about what a verdict takes beside its record: the slot, two map cells.
+const cost = 32 + 2*16
 
 // New returns a memory with what its file holds. A file that cannot be read, or parts of it, are dropped: what was in it is asked for
 // anew. Problems tells.
@@ -97,7 +98,8 @@ func New(o Options) *Memory {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Memory{o: o, seed: maphash.MakeSeed(), names: map[uint64]*entry{}, digests: map[uint64]*entry{}, changed: map[*entry]struct{}{}}
+	m := &Memory{o: o, seed: maphash.MakeSeed()}
+	m.forget()
 	m.load()
 	return m
 }
@@ -128,21 +130,29 @@ func (m *Memory) Get(ref policy.Reference) (Answer, bool) {
 	name := ref.String()
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if e := m.names[m.hash(name)]; e != nil && e.name == name {
-		e.used.Store(true)
-		return Answer{Verdict: e.record.verdict(e.name), Origin: e.record.origin(e.name)}, true
+	if at := m.names[m.hash(name)]; at != 0 && m.slots[at].record.name() == name {
+		return m.answer(at, name), true
 	}
 	if ref.Digest == "" {
 		return Answer{}, false
 	}
-	e := m.digests[m.content(ref.Name(), ref.Digest)]
-	if e == nil || repositoryOf(e.name) != ref.Name() || e.record.digestText() != ref.Digest {
+	at := m.digests[m.content(ref.Name(), ref.Digest)]
+	if at == 0 || repositoryOf(m.slots[at].record.name()) != ref.Name() || m.slots[at].record.digest(&m.words) != ref.Digest {
 		return Answer{}, false
 	}
-	e.used.Store(true)
-	a := Answer{Verdict: e.record.verdict(name), Origin: e.record.origin(name), Content: true}
+	a := m.answer(at, name)
+	a.Content = true
 	a.Verdict.Failed = withoutTag(a.Verdict.Failed)
 	return a, true
+}
+
+func (m *Memory) answer(at uint32, name string) (a Answer) {
+	s := &m.slots[at]
+	if atomic.LoadUint32(&s.used) == 0 {
+		atomic.StoreUint32(&s.used, 1)
+	}
+	a.Verdict, a.Origin = s.record.read(&m.words, name)
+	return a
 }
 
 // withoutTag leaves out what is said of a name with a tag: this one has a digest.
@@ -158,96 +168,116 @@ func withoutTag(failed []policy.Failure) []policy.Failure {
 
 // Put keeps a verdict on the image of a normalized reference. It reports whether the verdict says something else than the one before.
 func (m *Memory) Put(name string, v *policy.ImageVerdict, from Origin) (changed bool) {
-	r := pack(v, from)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.put(name, r)
+	return m.put(name, v, &from)
 }
 
-func (m *Memory) put(name string, r *record) (changed bool) {
+func (m *Memory) put(name string, v *policy.ImageVerdict, from *Origin) (changed bool) {
+	r := m.packer.pack(name, v, from)
 	key := m.hash(name)
-	e := m.names[key]
-	if e != nil && e.name == name {
-		changed = !e.record.same(r)
-		m.bytes -= e.size()
-		m.unindex(e)
+	at := m.names[key]
+	if at != 0 && m.slots[at].record.name() == name {
+		changed = !m.slots[at].record.same(r)
+		m.unindex(at)
+		m.let(m.slots[at].record)
 	} else {
-		if e != nil { // another name with this hash: it makes way
-			m.remove(e)
+		if at != 0 { // another name with this hash: it makes way
+			m.remove(at)
 		}
 		changed = true
-		e = &entry{name: strings.Clone(name)}
-		m.names[key] = e
-		m.push(e)
+		at = m.place()
+		m.names[key] = at
+		m.push(at)
 	}
-	e.record = r
-	m.bytes += e.size()
-	if d := r.digestText(); d != "" {
-		m.digests[m.content(repositoryOf(name), d)] = e
+	m.slots[at].record = r
+	m.bytes += int64(cost + len(r))
+	if d := r.digest(&m.words); d != "" {
+		m.digests[m.content(repositoryOf(name), d)] = at
 	}
 	if changed {
-		m.changed[e] = struct{}{}
+		m.changed[at] = struct{}{}
 	}
-	for len(m.names) > m.o.Most || m.bytes > m.o.Bytes && len(m.names) > 1 {
+	for len(m.names) > m.o.Most || m.bytes+m.words.bytes > m.o.Bytes && len(m.names) > 1 {
 		m.evict()
 	}
 	return changed
 }
 
-func (m *Memory) push(e *entry) {
-	e.next = m.head
-	if m.head != nil {
-		m.head.prev = e
+// place is a free slot.
+func (m *Memory) place() uint32 {
+	if last := len(m.free) - 1; last >= 0 {
+		at := m.free[last]
+		m.free = m.free[:last]
+		return at
 	}
-	m.head = e
-	if m.tail == nil {
-		m.tail = e
+	m.slots = append(m.slots, slot{})
+	return uint32(len(m.slots) - 1) //nolint:gosec // Options.Most bounds them
+}
+
+// let takes a record out of the count.
+func (m *Memory) let(r record) {
+	m.bytes -= int64(cost + len(r))
+	r.release(&m.words)
+}
+
+func (m *Memory) push(at uint32) {
+	m.slots[at].next = m.head
+	if m.head != 0 {
+		m.slots[m.head].prev = at
+	}
+	m.head = at
+	if m.tail == 0 {
+		m.tail = at
 	}
 }
 
 // evict removes one that was not used since the hand came by last (SIEVE).
 func (m *Memory) evict() {
-	e := m.hand
+	at := m.hand
 	for {
-		if e == nil {
-			e = m.tail
+		if at == 0 {
+			at = m.tail
 		}
-		if !e.used.Swap(false) && e != m.head {
+		if atomic.SwapUint32(&m.slots[at].used, 0) == 0 && at != m.head {
 			break
 		}
-		if e == m.head && m.head == m.tail {
+		if at == m.head && m.head == m.tail {
 			break
 		}
-		e = e.prev
+		at = m.slots[at].prev
 	}
-	m.hand = e.prev
-	m.remove(e)
+	m.hand = m.slots[at].prev
+	m.remove(at)
 }
 
-func (m *Memory) remove(e *entry) {
-	if m.hand == e {
-		m.hand = e.prev
+func (m *Memory) remove(at uint32) {
+	s := &m.slots[at]
+	if m.hand == at {
+		m.hand = s.prev
 	}
-	if e.prev != nil {
-		e.prev.next = e.next
+	if s.prev != 0 {
+		m.slots[s.prev].next = s.next
 	} else {
-		m.head = e.next
+		m.head = s.next
 	}
-	if e.next != nil {
-		e.next.prev = e.prev
+	if s.next != 0 {
+		m.slots[s.next].prev = s.prev
 	} else {
-		m.tail = e.prev
+		m.tail = s.prev
 	}
-	e.prev, e.next, e.gone = nil, nil, true
-	m.bytes -= e.size()
-	m.unindex(e)
-	delete(m.names, m.hash(e.name))
-	delete(m.changed, e)
+	m.unindex(at)
+	delete(m.names, m.hash(s.record.name()))
+	delete(m.changed, at)
+	m.let(s.record)
+	*s = slot{}
+	m.free = append(m.free, at)
 }
 
-func (m *Memory) unindex(e *entry) {
-	if d := e.record.digestText(); d != "" {
-		if key := m.content(repositoryOf(e.name), d); m.digests[key] == e {
+func (m *Memory) unindex(at uint32) {
+	r := m.slots[at].record
+	if d := r.digest(&m.words); d != "" {
+		if key := m.content(repositoryOf(r.name()), d); m.digests[key] == at {
 			delete(m.digests, key)
 		}
 	}
@@ -258,14 +288,15 @@ func (m *Memory) Outdated(epoch int64, n int) []protocol.Image {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var used, rest []protocol.Image
-	for e := m.head; e != nil && len(used) < n; e = e.next {
-		if int64(e.record.epoch) >= epoch {
+	for at := m.head; at != 0 && len(used) < n; at = m.slots[at].next {
+		s := &m.slots[at]
+		if s.record.epoch() >= epoch {
 			continue
 		}
-		if e.used.Load() {
-			used = append(used, e.record.image(e.name))
+		if atomic.LoadUint32(&s.used) != 0 {
+			used = append(used, s.record.image(&m.words))
 		} else if len(rest) < n {
-			rest = append(rest, e.record.image(e.name))
+			rest = append(rest, s.record.image(&m.words))
 		}
 	}
 	return append(used, rest[:min(len(rest), n-len(used))]...)
@@ -278,11 +309,11 @@ func (m *Memory) Len() int {
 	return len(m.names)
 }
 
-// Bytes is about what the verdicts take, texts that several share counted for each.
+// Bytes is about what the verdicts take, with the texts that they share.
 func (m *Memory) Bytes() int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.bytes
+	return m.bytes + m.words.bytes
 }
 
 // Serial is the change of the server's verdicts up to which this memory knows them.

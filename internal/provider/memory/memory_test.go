@@ -136,7 +136,7 @@ func TestBounds(t *testing.T) {
 	for i := range 20 {
 		m.Put(name(i%7), verdict(i), from(1))
 		n := 0
-		for e := m.head; e != nil; e = e.next {
+		for at := m.head; at != 0; at = m.slots[at].next {
 			n++
 		}
 		if n != len(m.names) || n > 3 {
@@ -150,6 +150,67 @@ func TestBounds(t *testing.T) {
 	}
 	if m.Len() != 1 {
 		t.Error(m.Len())
+	}
+}
+
+// TestWords: a text is held once, as long as a verdict has it, however verdicts come, change and go.
+func TestWords(t *testing.T) {
+	m := New(Options{Most: 40})
+	rare := &policy.ImageVerdict{Digest: "sha512:abc", State: "odd", Reason: "because", Allowed: []int64{1, 1 << 40},
+		Open:   []policy.OpenCheck{{Policy: 7, Check: 2, Reason: "no data"}},
+		Failed: []policy.Failure{{Policy: -1, Check: 3, Kind: policy.Signature, ItemsZH: []string{"未签名"}, Pardons: [][]int64{{1, 2}, {3}}}}}
+	for i := range 1000 {
+		v := verdict(i * 7)
+		if i%5 == 0 {
+			v = rare
+		}
+		m.Put(name(i%90), v, from(int64(i)))
+		if i%11 == 0 {
+			m.Get(ref(t, name(i%90)))
+		}
+	}
+	used := map[string]int{}
+	count := func(list ...string) {
+		for _, s := range list {
+			if s != "" {
+				used[s]++
+			}
+		}
+	}
+	var bytes int64
+	for at := m.head; at != 0; at = m.slots[at].next {
+		v, from := m.slots[at].record.read(&m.words, "")
+		bytes += int64(cost + len(m.slots[at].record))
+		count(from.Image.Namespace, v.Reason)
+		count(from.Image.PullSecrets...)
+		if v.State == "odd" {
+			count("odd", v.Digest)
+			want := *rare
+			want.Reference = v.Reference
+			if !reflect.DeepEqual(v, want) {
+				t.Errorf("%+v, want %+v", v, want)
+			}
+		}
+		for _, o := range v.Open {
+			count(o.Reason)
+		}
+		for _, f := range v.Failed {
+			count(string(f.Kind), f.Worst, f.Message.EN, f.Message.ZH, f.Fix.EN, f.Fix.ZH)
+			count(f.Items...)
+			count(f.ItemsZH...)
+		}
+	}
+	for s, n := range used {
+		if at := m.words.numbers[s]; at == 0 || m.words.list[at] != (word{s, uint32(n)}) { //nolint:gosec // a few hundred
+			t.Errorf("%q is used %d times, and held as %+v", s, n, m.words.list[at])
+		}
+		bytes += int64(len(s)) + wordCost
+	}
+	if len(m.words.numbers) != len(used) || len(m.words.list) != 1+len(used)+len(m.words.free) {
+		t.Errorf("%d texts are used, %d held", len(used), len(m.words.numbers))
+	}
+	if m.Bytes() != bytes {
+		t.Errorf("%d bytes by its own count, %d counted", m.Bytes(), bytes)
 	}
 }
 
@@ -241,12 +302,13 @@ func TestDamagedFile(t *testing.T) {
 		if m.Len() < atLeast || m.Len() < 20 && len(m.Problems()) == 0 && len(data) == len(whole) { // cut off between two parts nobody sees
 			t.Errorf("%s: %d verdicts, %q", what, m.Len(), m.Problems())
 		}
-		for e := m.head; e != nil; e = e.next {
+		for at := m.head; at != 0; at = m.slots[at].next {
 			var n int
-			if _, err := fmt.Sscanf(e.name[strings.LastIndexByte(e.name, ':')+1:], "%d.", &n); err != nil {
+			name := m.slots[at].record.name()
+			if _, err := fmt.Sscanf(name[strings.LastIndexByte(name, ':')+1:], "%d.", &n); err != nil {
 				t.Fatal(err)
 			}
-			if a, _ := m.Get(ref(t, e.name)); !reflect.DeepEqual(&a.Verdict, verdict(n)) {
+			if a, _ := m.Get(ref(t, name)); !reflect.DeepEqual(&a.Verdict, verdict(n)) {
 				t.Errorf("%s: %+v", what, a.Verdict)
 			}
 		}
@@ -324,7 +386,7 @@ func TestMemoryOfAHundredThousandVerdicts(t *testing.T) {
 	}
 	took := int64(heap() - before)
 	t.Logf("%d verdicts: %.1f MiB of heap, %.1f MiB by its own count", m.Len(), float64(took)/(1<<20), float64(m.Bytes())/(1<<20))
-	if m.Len() < 90_000 || took > 80<<20 {
+	if m.Len() < 90_000 || took > 40<<20 {
 		t.Errorf("%d verdicts in %d bytes", m.Len(), took)
 	}
 	runtime.KeepAlive(m)

@@ -1,169 +1,40 @@
 package memory
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
-	"unique"
 
 	"stockade.dev/stockade/internal/finding"
 	"stockade.dev/stockade/internal/policy"
 	"stockade.dev/stockade/internal/provider/protocol"
 )
 
-// word is a text that verdicts share.
-type word = unique.Handle[string]
-
 // Bounds of what is kept of one verdict: the server keeps to less, and a wrong answer of it must not fill the memory.
 const (
 	mostFailures = 200
 	mostItems    = 10
 	mostText     = 600
+	mostPardons  = 400 // exceptions that a failure names; one that names more is not let pass by any
 )
 
-// record is a verdict in little room. It is never changed.
-type record struct {
-	digest   [32]byte // of sha256; others stand in more
-	serial   int64
-	resolved uint32 // seconds of Unix time; 0 is not said
-	scanned  uint32
-	matched  uint32
-	asked    uint32
-	epoch    int32
-	state    uint8 // place in states; beyond them it stands in more
-	hasSum   bool
-	space    word // namespace that asked, and its pull secrets
-	secrets  word
-	failed   []failure
-	more     *more // what few verdicts have
-}
+// record is a verdict under its name, in bytes: what is asked again does not change (when it was asked for and the tag was resolved:
+// four bytes each), the name, and then what a verdict says. Texts stand in it as numbers of words; records that say the same are equal
+// but for the eight bytes.
+type record string
+
+const changing = 8 // bytes of times at the beginning
 
 var states = [...]policy.ImageState{policy.Known, policy.Scanning, policy.Unread, policy.Unknown}
 
-// more is what few verdicts have.
-type more struct {
-	digest  string // that is not of sha256
-	state   string
-	reason  word
-	open    []open
-	allowed []int64
-}
-
-type open struct {
-	policy int64
-	check  int32
-	reason word
-}
-
-type failure struct {
-	policy int64
-	check  int32
-	count  int32
-	says   unique.Handle[says]
-	items  []word
-	zh     []word // the same in Chinese, of those that have it
-	pardon *[][]int64
-}
-
-// says is the part of a failure that is alike for many images.
-type says struct {
-	kind         policy.Check
-	worst        string
-	message, fix finding.Text
-}
-
-func (s *says) clip() {
-	s.kind, s.worst = policy.Check(clip(string(s.kind), mostText)), clip(s.worst, mostText)
-	s.message = finding.Text{EN: clip(s.message.EN, mostText), ZH: clip(s.message.ZH, mostText)}
-	s.fix = finding.Text{EN: clip(s.fix.EN, mostText), ZH: clip(s.fix.ZH, mostText)}
-}
-
-// size is about what the record takes. Texts are shared by many.
-func (r *record) size() int64 {
-	n := int64(128)
-	for i := range r.failed {
-		f := &r.failed[i]
-		n += 96 + 8*int64(len(f.items)+len(f.zh))
-		if f.pardon != nil {
-			for _, set := range *f.pardon {
-				n += 24 + 8*int64(len(set))
-			}
-		}
-		for _, list := range [][]word{f.items, f.zh} {
-			for _, w := range list {
-				n += int64(len(w.Value())) / 3
-			}
-		}
-		n += int64(len(f.says.Value().message.EN)) / 3
-	}
-	if m := r.more; m != nil {
-		n += 112 + 24*int64(len(m.open)) + 8*int64(len(m.allowed)) + int64(len(m.digest)+len(m.reason.Value()))
-	}
-	return n
-}
-
-// clip bounds a text without cutting a character in two.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
-}
-
-func share(s string) word { return unique.Make(clip(s, mostText)) }
-
-// mostPardons bounds the exceptions that a failure names; one that names more is not let pass by any.
-const mostPardons = 400
-
-func pardons(sets [][]int64) *[][]int64 {
-	n := 0
-	for _, s := range sets {
-		n += len(s)
-	}
-	if n == 0 || n > mostPardons || len(sets) > mostPardons {
-		return nil
-	}
-	out := make([][]int64, len(sets))
-	for i, s := range sets {
-		out[i] = slices.Clone(s)
-	}
-	return &out
-}
-
-func samePardons(a, b *[][]int64) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return slices.EqualFunc(*a, *b, slices.Equal)
-}
-
-func shareAll(list []string) []word {
-	if list = list[:min(len(list), mostItems)]; len(list) == 0 {
-		return nil
-	}
-	out := make([]word, len(list))
-	for i, s := range list {
-		out[i] = share(s)
-	}
-	return out
-}
-
-func values(list []word) []string {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]string, len(list))
-	for i, w := range list {
-		out[i] = w.Value()
-	}
-	return out
-}
+// What a record has beside what all have.
+const (
+	hasSum = 1 << iota // a digest of sha256
+	hasMore
+)
 
 func seconds(t time.Time) uint32 {
 	if n := t.Unix(); n > 0 && n <= math.MaxUint32 {
@@ -179,109 +50,346 @@ func moment(n uint32) time.Time {
 	return time.Unix(int64(n), 0).UTC()
 }
 
-func pack(v *policy.ImageVerdict, from Origin) *record {
-	r := &record{serial: v.Serial, resolved: seconds(v.Resolved), scanned: seconds(v.Scanned), matched: seconds(v.Matched), asked: seconds(from.Asked),
-		epoch: int32(from.Epoch), space: share(from.Image.Namespace), secrets: share(strings.Join(from.Image.PullSecrets, ","))} //nolint:gosec // changes of policies
-	if sum, ok := strings.CutPrefix(v.Digest, "sha256:"); ok && len(sum) == 64 {
-		_, err := hex.Decode(r.digest[:], []byte(sum))
-		r.hasSum = err == nil
+// packer writes records.
+type packer struct {
+	words *words
+	out   []byte
+}
+
+func (p *packer) uint(n uint64) { p.out = binary.AppendUvarint(p.out, n) }
+func (p *packer) int(n int64)   { p.out = binary.AppendVarint(p.out, n) }
+func (p *packer) time(n uint32) { p.out = binary.LittleEndian.AppendUint32(p.out, n) }
+func (p *packer) word(s string) { p.uint(uint64(p.words.hold(s))) }
+
+func (p *packer) list(texts []string, most int) {
+	texts = texts[:min(len(texts), most)]
+	p.uint(uint64(len(texts)))
+	for _, s := range texts {
+		p.word(s)
 	}
-	state := slices.Index(states[:], v.State)
-	if r.state = uint8(state); state < 0 { //nolint:gosec // one of four
-		r.state = uint8(len(states))
+}
+
+// pack holds the words of the record that it returns.
+func (p *packer) pack(name string, v *policy.ImageVerdict, from *Origin) record {
+	p.out = p.out[:0]
+	p.time(seconds(from.Asked))
+	p.time(seconds(v.Resolved))
+	p.uint(uint64(len(name)))
+	p.out = append(p.out, name...)
+	p.int(from.Epoch)
+	sum, state := sumOf(v.Digest), slices.Index(states[:], v.State)
+	has := byte(0)
+	if sum != nil {
+		has |= hasSum
 	}
-	if !r.hasSum && v.Digest != "" || state < 0 || v.Reason != "" || len(v.Open) > 0 || len(v.Allowed) > 0 {
-		r.more = &more{state: clip(string(v.State), mostText), reason: share(v.Reason), allowed: slices.Clone(v.Allowed[:min(len(v.Allowed), mostFailures)])}
-		if !r.hasSum {
-			r.more.digest = strings.Clone(clip(v.Digest, mostText))
-		}
-		for _, o := range v.Open[:min(len(v.Open), mostFailures)] {
-			r.more.open = append(r.more.open, open{o.Policy, int32(o.Check), share(o.Reason)}) //nolint:gosec // places in a list of 100
-		}
+	more := sum == nil && v.Digest != "" || state < 0 || v.Reason != "" || len(v.Open) > 0 || len(v.Allowed) > 0
+	if more {
+		has |= hasMore
+	}
+	p.out = append(p.out, has, byte(state)) //nolint:gosec // one of four, or 255 for one that stands in more
+	p.out = append(p.out, sum...)
+	p.int(v.Serial)
+	p.time(seconds(v.Scanned))
+	p.time(seconds(v.Matched))
+	p.word(from.Image.Namespace)
+	p.list(from.Image.PullSecrets, mostFailures)
+	if more {
+		p.more(v, sum == nil, state < 0)
 	}
 	failed := v.Failed[:min(len(v.Failed), mostFailures)]
-	if len(failed) > 0 {
-		r.failed = make([]failure, len(failed))
-	}
+	p.uint(uint64(len(failed)))
 	for i := range failed {
-		f := &failed[i]
-		s := says{f.Kind, f.Worst, f.Message, f.Fix}
-		s.clip()
-		to := &r.failed[i]
-		*to = failure{policy: f.Policy, check: int32(f.Check), count: int32(f.Count), says: unique.Make(s)} //nolint:gosec // places in a list of 100, and counts
-		to.items, to.zh, to.pardon = shareAll(f.Items), shareAll(f.ItemsZH), pardons(f.Pardons)
+		p.failure(&failed[i])
 	}
-	return r
+	return record(p.out)
 }
 
-// digestText is the digest as references have it.
-func (r *record) digestText() string {
-	switch {
-	case r.hasSum:
+// sumOf is the digest in bytes; nil for those that are not of sha256.
+func sumOf(digest string) []byte {
+	hexed, ok := strings.CutPrefix(digest, "sha256:")
+	if !ok || len(hexed) != 64 || strings.ToLower(hexed) != hexed {
+		return nil
+	}
+	sum, err := hex.DecodeString(hexed)
+	if err != nil {
+		return nil
+	}
+	return sum
+}
+
+// more is what few verdicts have.
+func (p *packer) more(v *policy.ImageVerdict, digest, state bool) {
+	if !digest {
+		p.word("")
+	} else {
+		p.word(v.Digest)
+	}
+	if !state {
+		p.word("")
+	} else {
+		p.word(string(v.State))
+	}
+	p.word(v.Reason)
+	open := v.Open[:min(len(v.Open), mostFailures)]
+	p.uint(uint64(len(open)))
+	for _, o := range open {
+		p.int(o.Policy)
+		p.int(int64(o.Check))
+		p.word(o.Reason)
+	}
+	allowed := v.Allowed[:min(len(v.Allowed), mostFailures)]
+	p.uint(uint64(len(allowed)))
+	for _, id := range allowed {
+		p.int(id)
+	}
+}
+
+func (p *packer) failure(f *policy.Failure) {
+	p.int(f.Policy)
+	p.int(int64(f.Check))
+	p.int(int64(f.Count))
+	for _, s := range [...]string{string(f.Kind), f.Worst, f.Message.EN, f.Message.ZH, f.Fix.EN, f.Fix.ZH} {
+		p.word(s)
+	}
+	p.list(f.Items, mostItems)
+	p.list(f.ItemsZH, mostItems)
+	n := 0
+	for _, set := range f.Pardons {
+		n += len(set)
+	}
+	if n == 0 || n > mostPardons || len(f.Pardons) > mostPardons {
+		p.uint(0)
+		return
+	}
+	p.uint(uint64(len(f.Pardons)))
+	for _, set := range f.Pardons {
+		p.uint(uint64(len(set)))
+		for _, id := range set {
+			p.int(id)
+		}
+	}
+}
+
+// reader reads a record from front to back. Records are of this process's own making: there is nothing that could be wrong with them.
+type reader struct {
+	words *words
+	rest  record
+}
+
+func (r *reader) uint() uint64 {
+	n, shift := uint64(0), 0
+	for i := 0; ; i++ {
+		b := r.rest[i]
+		n |= uint64(b&0x7f) << shift
+		if shift += 7; b < 0x80 {
+			r.rest = r.rest[i+1:]
+			return n
+		}
+	}
+}
+
+func (r *reader) int() int64 {
+	n := r.uint()
+	return int64(n>>1) ^ -int64(n&1) //nolint:gosec // as binary.AppendVarint writes it
+}
+
+func (r *reader) count() int { return int(r.uint()) } //nolint:gosec // of a list that was in memory
+
+func (r *reader) time() uint32 {
+	t := r.rest[:4]
+	r.rest = r.rest[4:]
+	return uint32(t[0]) | uint32(t[1])<<8 | uint32(t[2])<<16 | uint32(t[3])<<24
+}
+
+func (r *reader) text(n int) string {
+	s := string(r.rest[:n])
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *reader) word() string { return r.words.list[r.uint()].text }
+
+func (r *reader) list() []string {
+	n := r.count()
+	if n == 0 {
+		return nil
+	}
+	out := make([]string, n)
+	for i := range out {
+		out[i] = r.word()
+	}
+	return out
+}
+
+func (r record) asked() uint32 { return (&reader{rest: r}).time() }
+
+// name is without a copy, as long as the record is.
+func (r record) name() string {
+	in := reader{rest: r[changing:]}
+	return in.text(in.count())
+}
+
+// same reports whether two records of a name say the same, whenever they were asked for and the tag was resolved.
+func (r record) same(o record) bool { return r[changing:] == o[changing:] }
+
+// body is the reader after the name, and the epoch.
+func (r record) body(w *words) (in reader, epoch int64) {
+	in = reader{words: w, rest: r[changing:]}
+	in.text(in.count())
+	return in, in.int()
+}
+
+// epoch is that of its Origin.
+func (r record) epoch() int64 {
+	_, epoch := r.body(nil)
+	return epoch
+}
+
+// digest is as references have it.
+func (r record) digest(w *words) string {
+	in, _ := r.body(w)
+	has, _, digest := in.identity()
+	if digest == "" && has&hasMore != 0 {
+		in.rest = in.afterImage()
+		digest = in.word()
+	}
+	return digest
+}
+
+func (r *reader) identity() (has, state byte, digest string) {
+	has, state = r.rest[0], r.rest[1]
+	r.rest = r.rest[2:]
+	if has&hasSum != 0 {
 		var b [71]byte
 		copy(b[:], "sha256:")
-		hex.Encode(b[7:], r.digest[:])
-		return string(b[:])
-	case r.more != nil:
-		return r.more.digest
+		const digits = "0123456789abcdef"
+		for i := range 32 {
+			b[7+2*i], b[8+2*i] = digits[r.rest[i]>>4], digits[r.rest[i]&15]
+		}
+		r.rest = r.rest[32:]
+		digest = string(b[:])
 	}
-	return ""
+	return has, state, digest
 }
 
-func (r *record) origin(name string) Origin {
-	return Origin{Epoch: int64(r.epoch), Image: r.image(name), Asked: moment(r.asked)}
+// afterImage is what follows how the image was asked for.
+func (r *reader) afterImage() record {
+	in := *r
+	in.int()
+	in.time()
+	in.time()
+	in.word()
+	for range in.count() {
+		in.uint()
+	}
+	return in.rest
+}
+
+// read unpacks; the name is that of the record unless another is given.
+func (r record) read(w *words, as string) (policy.ImageVerdict, Origin) {
+	head := reader{rest: r}
+	from := Origin{Asked: moment(head.time())}
+	resolved := head.time()
+	from.Image.Reference = as
+	if as == "" {
+		from.Image.Reference = r.name()
+	}
+	in, epoch := r.body(w)
+	from.Epoch = epoch
+	has, state, digest := in.identity()
+	v := policy.ImageVerdict{Reference: from.Image.Reference, Resolved: moment(resolved), Digest: digest, Serial: in.int(), Scanned: moment(in.time()), Matched: moment(in.time())}
+	if int(state) < len(states) {
+		v.State = states[state]
+	}
+	from.Image.Namespace, from.Image.PullSecrets = in.word(), in.list()
+	if has&hasMore != 0 {
+		in.more(&v)
+	}
+	if n := in.count(); n > 0 {
+		v.Failed = make([]policy.Failure, n)
+	}
+	for i := range v.Failed {
+		in.failure(&v.Failed[i])
+	}
+	return v, from
+}
+
+func (r *reader) more(v *policy.ImageVerdict) {
+	if digest := r.word(); digest != "" {
+		v.Digest = digest
+	}
+	if state := r.word(); state != "" {
+		v.State = policy.ImageState(state)
+	}
+	v.Reason = r.word()
+	for range r.count() {
+		v.Open = append(v.Open, policy.OpenCheck{Policy: r.int(), Check: int(r.int()), Reason: r.word()})
+	}
+	for range r.count() {
+		v.Allowed = append(v.Allowed, r.int())
+	}
+}
+
+func (r *reader) failure(f *policy.Failure) {
+	f.Policy, f.Check, f.Count = r.int(), int(r.int()), int(r.int())
+	f.Kind, f.Worst = policy.Check(r.word()), r.word()
+	f.Message, f.Fix = finding.Text{EN: r.word(), ZH: r.word()}, finding.Text{EN: r.word(), ZH: r.word()}
+	f.Items, f.ItemsZH = r.list(), r.list()
+	if n := r.count(); n > 0 {
+		f.Pardons = make([][]int64, n)
+	}
+	for i := range f.Pardons {
+		f.Pardons[i] = make([]int64, r.count())
+		for k := range f.Pardons[i] {
+			f.Pardons[i][k] = r.int()
+		}
+	}
 }
 
 // image is how the image was asked for.
-func (r *record) image(name string) protocol.Image {
-	i := protocol.Image{Reference: name, Namespace: r.space.Value()}
-	if s := r.secrets.Value(); s != "" {
-		i.PullSecrets = strings.Split(s, ",")
-	}
-	return i
+func (r record) image(w *words) protocol.Image {
+	in, _ := r.body(w)
+	in.identity()
+	in.int()
+	in.time()
+	in.time()
+	return protocol.Image{Reference: strings.Clone(r.name()), Namespace: in.word(), PullSecrets: in.list()}
 }
 
-// verdict unpacks.
-func (r *record) verdict(name string) policy.ImageVerdict {
-	v := policy.ImageVerdict{Reference: name, Digest: r.digestText(), Resolved: moment(r.resolved), Scanned: moment(r.scanned), Matched: moment(r.matched), Serial: r.serial}
-	if int(r.state) < len(states) {
-		v.State = states[r.state]
-	}
-	if m := r.more; m != nil {
-		v.Reason, v.Allowed = m.reason.Value(), slices.Clone(m.allowed)
-		if v.State == "" {
-			v.State = policy.ImageState(m.state)
-		}
-		for _, o := range m.open {
-			v.Open = append(v.Open, policy.OpenCheck{Policy: o.policy, Check: int(o.check), Reason: o.reason.Value()})
+// release drops the words of a record.
+func (r record) release(w *words) {
+	in, _ := r.body(w)
+	has, _, _ := in.identity()
+	drop := func(n int) {
+		for range n {
+			w.drop(uint32(in.uint())) //nolint:gosec // as hold gave it
 		}
 	}
-	if len(r.failed) > 0 {
-		v.Failed = make([]policy.Failure, len(r.failed))
-	}
-	for i := range r.failed {
-		f := &r.failed[i]
-		s := f.says.Value()
-		v.Failed[i] = policy.Failure{Policy: f.policy, Check: int(f.check), Kind: s.kind, Count: int(f.count), Worst: s.worst, Message: s.message, Fix: s.fix}
-		v.Failed[i].Items, v.Failed[i].ItemsZH = values(f.items), values(f.zh)
-		if f.pardon != nil {
-			v.Failed[i].Pardons = *f.pardon
+	skip := func(n int) {
+		for range n {
+			in.uint()
 		}
 	}
-	return v
-}
-
-// same reports whether two records say the same, whenever they were asked for and the tag was resolved.
-func (r *record) same(o *record) bool {
-	return r.digest == o.digest && r.scanned == o.scanned && r.matched == o.matched && r.serial == o.serial && r.epoch == o.epoch && r.state == o.state &&
-		slices.EqualFunc(r.failed, o.failed, func(a, b failure) bool {
-			return a.policy == b.policy && a.check == b.check && a.count == b.count && a.says == b.says && slices.Equal(a.items, b.items) && slices.Equal(a.zh, b.zh) && samePardons(a.pardon, b.pardon)
-		}) && r.more.same(o.more)
-}
-
-func (m *more) same(o *more) bool {
-	if m == nil || o == nil {
-		return m == o
+	skip(1)
+	in.time()
+	in.time()
+	drop(1)
+	drop(in.count())
+	if has&hasMore != 0 {
+		drop(3)
+		for range in.count() {
+			skip(2)
+			drop(1)
+		}
+		skip(in.count())
 	}
-	return m.digest == o.digest && m.state == o.state && m.reason == o.reason && slices.Equal(m.open, o.open) && slices.Equal(m.allowed, o.allowed)
+	for range in.count() {
+		skip(3)
+		drop(6)
+		drop(in.count())
+		drop(in.count())
+		for range in.count() {
+			skip(in.count())
+		}
+	}
 }

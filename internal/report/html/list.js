@@ -78,6 +78,7 @@ function item(f) {
           e.want === undefined ? null : [` ${t("want")} `, el("code", {}, e.want)],
         ),
       ),
+    f.emergency ? verified(f.emergency) : null,
     f.snippet
       ? el(
           "pre",
@@ -107,6 +108,39 @@ function item(f) {
         "aria-label": t("findingLink", nameOf(o)),
       }),
     ),
+  );
+}
+
+const verdictWords = { exposed: "verdict-exposed", "version-only": "verdict-version-only", unknown: "verdict-unknown" };
+const holdsWords = { yes: "holds-yes", no: "holds-no", unknown: "holds-unknown" };
+const proofWords = { yes: "proof-yes", no: "proof-no", unknown: "proof-unknown" };
+const classWords = { read: "class-read", process: "class-process", request: "class-request", private: "class-private" };
+// worded is the text for a value, or the value: results of a newer program may have others.
+const worded = (table, v) => (Object.hasOwn(table, v) ? t(table[v]) : v);
+
+// verified is how far an emergency was verified: the verdict, and what each check saw or why it could not look.
+function verified(v) {
+  const checks = v.checks || [];
+  const line = (c) => {
+    const says = say(c.says) || c.check,
+      seen = say({ en: c.evidence || c.reason, zh: c.saidZh });
+    return el(
+      "li",
+      {},
+      el("b", {}, worded(c.proof ? proofWords : holdsWords, c.holds)),
+      " ",
+      c.class ? el("span", { class: "tag" }, worded(classWords, c.class)) : null,
+      " ",
+      el("bdi", {}, seen ? pair(says, seen) : says),
+    );
+  };
+  const told = checks.some((c) => c.reason === v.notRead);
+  return el(
+    "div",
+    { class: "verified", "data-verdict": v.verdict },
+    el("b", {}, pair(t("verdictOf"), worded(verdictWords, v.verdict))),
+    checks.length ? el("ul", {}, checks.map(line)) : null,
+    v.notRead && !told ? el("div", {}, pair(t("notRead"), say({ en: v.notRead, zh: v.notReadZh }))) : null,
   );
 }
 

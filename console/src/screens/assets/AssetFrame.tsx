@@ -8,6 +8,7 @@ import { findingsOf, type Kind } from './AssetTable'
 import type { AssetPage } from './shapes'
 import { api } from '../../api/client'
 import { useLive } from '../../app/live'
+import { useSaid } from '../../app/said/said'
 import { Page, Panel } from '../../parts/Page'
 import { Problem } from '../../parts/Problem'
 import { When } from '../../parts/When'
@@ -19,6 +20,7 @@ type Props = { id: string; kind: Kind; lead: (asset: AssetPage) => ReactNode; ch
 export function AssetFrame({ id, kind, lead, children }: Props) {
   const { t } = useTranslation('assets')
   const { t: word } = useTranslation('words')
+  const said = useSaid()
   useLive(['task'], ['/api/v1/assets/{id}'])
   const query = api.useQuery('get', '/api/v1/assets/{id}', { params: { path: { id: Number(id) } } })
   const a = query.data
@@ -62,7 +64,7 @@ export function AssetFrame({ id, kind, lead, children }: Props) {
             <ul className={css.plain}>
               {(a.gaps ?? []).map((g) => (
                 <li key={g.id}>
-                  <strong>{word(`gap.${g.code as 'limit'}`)}</strong> · {g.subject}: {g.what} · {g.reason}
+                  <strong>{word(`gap.${g.code as 'limit'}`)}</strong> · {g.subject}: {g.what} · {said(g.reason)}
                 </li>
               ))}
             </ul>

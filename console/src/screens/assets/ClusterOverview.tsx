@@ -87,7 +87,7 @@ export function ClusterOverview({ cluster }: { cluster: Details }) {
                     ),
                   }))
                 : [{ label: t('inside'), value: t('partOnly') }]),
-              { label: t('protectedNodes'), value: t('protectedOf', { protected: number(cluster.protectedNodes), nodes: number(cluster.nodes) }) },
+              { label: t('protectedNodes'), value: <Link to="/assets/nodes" search={{ target: cluster.id }}>{t('protectedOf', { protected: number(cluster.protectedNodes), nodes: number(cluster.nodes) })}</Link> },
             ]}
           />
         )}

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next'
 import css from './assets.module.css'
 import type { Gap } from './shapes'
 import { api } from '../../api/client'
+import { useSaid } from '../../app/said/said'
 import { DataTable, paging, type Column } from '../../parts/DataTable'
 import { EmptyState } from '../../parts/EmptyState'
 import { When } from '../../parts/When'
@@ -22,6 +23,7 @@ export function codesOf(list: string[]): Code[] {
 export function GapTable({ target, code, height }: { target?: number[]; code: Code[]; height?: string }) {
   const { t } = useTranslation('assets')
   const { t: word } = useTranslation('words')
+  const said = useSaid()
   const query = api.useInfiniteQuery('get', '/api/v1/gaps', { params: { query: { target, code: code.length > 0 ? code : undefined, limit: 100 } } }, paging)
   const one = target?.length === 1
   const columns = useMemo<Column<Gap>[]>(
@@ -40,11 +42,11 @@ export function GapTable({ target, code, height }: { target?: number[]; code: Co
       { key: 'subject', title: t('columns.subject'), width: 240, render: (g) => <Cut text={g.subject} /> },
       { key: 'what', title: t('columns.what'), width: 120, render: (g) => <Cut text={g.what} /> },
       { key: 'code', title: t('columns.code'), width: 140, render: (g) => word(`gap.${g.code as Code}`) },
-      { key: 'reason', title: t('columns.reason'), width: 320, render: (g) => <Cut text={g.reason} /> },
+      { key: 'reason', title: t('columns.reason'), width: 320, render: (g) => <Cut text={said(g.reason)} /> },
       { key: 'todo', title: t('columns.todo'), width: 300, render: (g) => <Cut text={t(`todo.${g.code as Code}`)} /> },
       { key: 'since', title: t('columns.since'), width: 120, render: (g) => <When at={g.since} /> },
     ],
-    [t, word, one],
+    [t, word, said, one],
   )
   return <DataTable name={one ? 'gaps-of-one' : 'gaps'} label={t('gaps')} query={query} columns={columns} rowKey={(g) => g.id} height={height} empty={<EmptyState title={t('noGaps')} hint={t('noGapsHint')} />} />
 }

@@ -13,19 +13,19 @@ import { useTask } from '../scans/useTask'
 // ScanBanner follows the scan of an upload, and says how it ended when it did not go well.
 export function ScanBanner({ last, asked }: { last: Task | undefined; asked: string | undefined }) {
   const id = asked ?? last?.id
-  return id ? <Following key={id} id={id} /> : null
+  return id ? <Following key={id} id={id} asked={id === asked} /> : null
 }
 
-function Following({ id }: { id: string }) {
+function Following({ id, asked }: { id: string; asked: boolean }) {
   const { t } = useTranslation('iac')
   const { task } = useTask(id)
   const client = useQueryClient()
   const open = task.data ? going(task.data.status) : undefined
-  const was = useRef(open)
+  const was = useRef(asked || open) // one that was just asked for may be over before it is heard of
   const items = api.useQuery('get', '/api/v1/tasks/{id}/items', { params: { path: { id: Number(id) } } }, { enabled: task.data?.status === 'failed' || task.data?.status === 'partial' })
   useEffect(() => {
     if (was.current && open === false) void client.invalidateQueries({ predicate: (q) => /^\/api\/v1\/(projects|gaps)/.test(String(q.queryKey[1])) })
-    was.current = open
+    if (open !== undefined) was.current = open
   }, [open, client])
   const x = task.data
   if (!x) return null

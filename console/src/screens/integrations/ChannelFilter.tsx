@@ -10,7 +10,7 @@ const severities = ['critical', 'high', 'medium', 'low', 'info'] as const
 export function ChannelFilter() {
   const { t } = useTranslation(['integrations', 'words'])
   const clusters = api.useQuery('get', '/api/v1/clusters', { params: { query: { limit: 500 } } })
-  const key = { 'findings.changed': 'findings', 'cluster.state': 'cluster', 'task.finished': 'task', 'exception.asked': 'asked', 'exception.decided': 'decided', 'exception.expiring': 'expiring', 'exception.ended': 'ended' } as const
+  const key = { 'findings.changed': 'findings', 'cluster.state': 'cluster', 'task.finished': 'task', 'exception.asked': 'asked', 'exception.decided': 'decided', 'exception.expiring': 'expiring', 'exception.ended': 'ended', 'protection.state': 'protection', 'protection.drift': 'drift', 'protection.blocked': 'blocked', 'protection.unchecked': 'unchecked', 'protection.turned': 'turned', 'policy.changed': 'policy', 'nodes.state': 'nodes' } as const
   return (
     <>
       <Form.Item name="topics" label={t('integrations:filter.topics')}>

@@ -6,7 +6,7 @@ export type ChannelInput = Schemas['ChannelInput']
 export type Kind = Channel['kind']
 
 export const kinds: Kind[] = ['webhook', 'slack', 'mail', 'syslog', 'cef', 'template']
-export const topics = ['findings.changed', 'cluster.state', 'task.finished', 'exception.asked', 'exception.decided', 'exception.expiring', 'exception.ended'] as const
+export const topics = ['findings.changed', 'cluster.state', 'task.finished', 'exception.asked', 'exception.decided', 'exception.expiring', 'exception.ended', 'protection.state', 'protection.drift', 'protection.blocked', 'protection.unchecked', 'protection.turned', 'policy.changed', 'nodes.state'] as const
 
 export type Fields = {
   name: string

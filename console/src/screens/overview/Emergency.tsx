@@ -1,38 +1,47 @@
+import { Skeleton } from 'antd'
 import { useTranslation } from 'react-i18next'
 
-import { findings } from './links'
 import css from './overview.module.css'
 import { To } from './To'
-import type { Schemas } from '../../api/client'
-import type { Scope } from '../../app/scope'
+import { api } from '../../api/client'
+import { numbers, searchOf, type Scope } from '../../app/scope'
+import { Problem } from '../../parts/Problem'
 import { SeverityTag } from '../../parts/Severity'
 import { useFormat } from '../../text/format'
+import { Standing } from '../emergencies/Standing'
+import { newest, standing, sumsOf } from '../emergencies/verdicts'
 
 const most = 5
+const rank = ['exposed', 'unknown', 'version-only']
 
-// Emergency lists the emergency vulnerabilities that are present.
-export function Emergency({ overview, scope }: { overview: Schemas['OverviewBody']; scope: Scope }) {
+// Emergency lists the emergency vulnerabilities that are or may be here, the exposed ones first. That none is seen is not said without
+// what was not looked at.
+export function Emergency({ scope }: { scope: Scope }) {
   const { t } = useTranslation('overview')
   const { number } = useFormat()
-  const list = overview.emergency ?? []
-  if (list.length === 0) {
-    const blind = (overview.coverage.gaps['no-advisory-data'] ?? 0) > 0 || overview.coverage.never > 0
-    return <p className={css.soft}>{blind ? t('noEmergencyBlind') : t('noEmergency')}</p>
-  }
+  const query = api.useQuery('get', '/api/v1/emergencies', { params: { query: { target: numbers(scope.target) } } }, { staleTime: 30_000, placeholderData: (old) => old })
+  if (query.error && !query.data) return <Problem error={query.error} retry={() => void query.refetch()} />
+  if (!query.data) return <Skeleton active title={false} paragraph={{ rows: 7, width: '100%' }} />
+  const search = searchOf({ target: scope.target, namespace: [] })
+  const all = (query.data.items ?? []).map((e) => ({ e, sums: sumsOf(e.counts) }))
+  const here = all.filter((x) => rank.includes(standing(x.sums))).sort((a, b) => rank.indexOf(standing(a.sums)) - rank.indexOf(standing(b.sums)) || newest(a.e, b.e))
+  const unseen = all.filter((x) => x.sums.notLooked > 0 || x.sums.looked === 0).length
   return (
     <>
+      {here.length === 0 && <p className={css.soft}>{unseen > 0 ? t('noEmergencyBlind') : t('noEmergency')}</p>}
       <ul className={css.rows}>
-        {list.slice(0, most).map((r) => (
-          <li key={r.id}>
-            <SeverityTag severity={r.severity} />
-            <To target={findings(scope, { rule: r.rule, kind: r.kind })} className={css.cut}>
-              {r.title || r.rule}
+        {here.slice(0, most).map(({ e, sums }) => (
+          <li key={e.id}>
+            <SeverityTag severity={e.severity} />
+            <To target={{ to: `/emergencies/${e.id}`, search }} className={css.cut}>
+              {e.name || e.id}
             </To>
-            <span className={css.soft}>{t('affected', { count: r.active, number: number(r.active) })}</span>
+            <Standing sums={sums} />
           </li>
         ))}
       </ul>
-      {list.length > most && <To target={{ to: '/risks', search: { ...findings(scope, { kind: 'emergency' }).search, view: 'risks' } }}>{t('allEmergency')}</To>}
+      {here.length > 0 && unseen > 0 && <p className={css.soft}>{t('emergencyUnseen', { count: unseen, number: number(unseen) })}</p>}
+      <To target={{ to: '/emergencies', search }}>{t('allEmergency')}</To>
     </>
   )
 }

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next'
 
 import { Coverage } from './Coverage'
 import { Emergency } from './Emergency'
+import { EmergencyFindings } from './EmergencyFindings'
 import { Frameworks } from './Frameworks'
 import { Kinds } from './Kinds'
 import { findings } from './links'
@@ -32,6 +33,7 @@ export default function Overview() {
   const query = api.useQuery('get', path, { params: { query: { target: numbers(scope.target), namespace: scope.namespace.length > 0 ? scope.namespace : undefined } } }, { placeholderData: (old) => old })
   useLive(['task', 'cluster'], [path])
   useLive(['protection', 'admission'], ['/api/v1/protection', '/api/v1/admission-events/summary'])
+  useLive(['node', 'emergency'], ['/api/v1/nodes/counts', '/api/v1/emergencies'])
   const o = query.data
   const empty = o && o.coverage.targets === 0 && scope.target.length === 0
   if (query.error && !o)
@@ -75,7 +77,7 @@ export default function Overview() {
           {body(() => <Recent overview={o!} scope={scope} />, 7)}
         </Panel>
         <Panel title={t('emergencies')} className={`${css.third} ${css.middle}`}>
-          {body(() => <Emergency overview={o!} scope={scope} />, 7)}
+          {scope.namespace.length > 0 ? body(() => <EmergencyFindings overview={o!} scope={scope} />, 7) : <Emergency scope={scope} />}
         </Panel>
         <Panel title={t('coverage')} className={`${css.third} ${css.middle}`}>
           {body(() => <Coverage overview={o!} scope={scope} />, 7)}

@@ -19,7 +19,8 @@ export function Protection({ scope }: { scope: Scope }) {
   const target = numbers(scope.target)
   const clusters = api.useQuery('get', '/api/v1/protection', { params: { query: { limit: 500 } } }, { staleTime: 30_000, retry: false })
   const events = api.useQuery('get', '/api/v1/admission-events/summary', { params: { query: { target } } }, { staleTime: 30_000, retry: false })
-  if (clusters.isPending || events.isPending) return <Skeleton active title={false} paragraph={{ rows: 2, width: '100%' }} />
+  const nodes = api.useQuery('get', '/api/v1/nodes/counts', { params: { query: { target } } }, { staleTime: 30_000, retry: false })
+  if (clusters.isPending || events.isPending || nodes.isPending) return <Skeleton active title={false} paragraph={{ rows: 2, width: '100%' }} />
   const list = (clusters.data?.items ?? []).filter((c) => scope.target.length === 0 || scope.target.includes(c.id))
   const on = list.filter((c) => standing.includes(c.state)).length
   const wrong = list.filter((c) => ['error', 'policy-failed', 'remove-failed'].includes(c.state)).length
@@ -27,8 +28,23 @@ export function Protection({ scope }: { scope: Scope }) {
   const blocked = day.reduce((n, h) => n + h.blocked, 0)
   const unchecked = (events.data?.unchecked?.found ?? 0) + (events.data?.unchecked?.bad ?? 0)
   const search = searchOf({ target: scope.target, namespace: [] })
+  const n = nodes.data
+  const lives = n ? n.protected + n.paused + n.degraded : 0
+  const able = n ? lives + n.away + n.never : 0
   return (
     <dl className={css.protection}>
+      <div>
+        <dt>{t('protectedNodes')}</dt>
+        <dd className={css.big}>{n ? <To target={{ to: '/assets/nodes', search: { ...search, state: 'protected,paused,degraded' } }}>{t('ofAll', { some: number(lives), all: number(able) })}</To> : '–'}</dd>
+        {!!n?.away && (
+          <dd>
+            <To target={{ to: '/assets/nodes', search: { ...search, state: 'away' } }} className={css.critical}>
+              {t('nodesAway', { count: n.away, number: number(n.away) })}
+            </To>
+          </dd>
+        )}
+        {lives === 0 && <dd className={css.soft}>{t('noAgents')}</dd>}
+      </div>
       <div>
         <dt>{t('protectedClusters')}</dt>
         <dd className={css.big}>

@@ -13,9 +13,9 @@ import blocks from '../../parts/Blocks.module.css'
 
 type Props = { draft: Draft; change: (d: Draft) => void }
 
-// narrow reports whether the scope names what own templates are asked for all the same.
+// narrow reports whether the scope names images: own templates are asked for all of them all the same.
 function narrow({ scope: s }: Draft): boolean {
-  return !!s && [s.operations, s.exceptUsers, s.exceptGroups, s.images, s.excludedImages].some((list) => (list?.length ?? 0) > 0)
+  return !!s && [s.images, s.excludedImages].some((list) => (list?.length ?? 0) > 0)
 }
 
 // TemplateUses are the user's own ConstraintTemplates in a policy.

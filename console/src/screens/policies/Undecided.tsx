@@ -1,7 +1,7 @@
 import { useTranslation } from 'react-i18next'
 
 import { ActionTag } from './ActionTag'
-import type { Live } from './preview'
+import { inWords, type Live } from './preview'
 import blocks from '../../parts/Blocks.module.css'
 import { useFormat } from '../../text/format'
 
@@ -16,7 +16,7 @@ export function Undecided({ list }: { list: Live['undecided'] | undefined }) {
       <ul className={blocks.list}>
         {list.slice(0, 50).map((u, i) => (
           <li key={i}>
-            <ActionTag action={u.action} /> <code>{u.image || u.rule}</code> {u.reason} <span className="text-soft">{t('preview.objects', { count: u.count, number: number(u.count) })}</span>
+            <ActionTag action={u.action} /> <code>{u.image || u.rule}</code> {inWords(u.text)} <span className="text-soft">{t('preview.objects', { count: u.count, number: number(u.count) })}</span>
           </li>
         ))}
       </ul>

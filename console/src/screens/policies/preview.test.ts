@@ -43,4 +43,5 @@ test('each rule has its number of objects', () => {
 test('the sample has the name that is being typed', () => {
   expect(named('x. Policy "preview"; more', ' No $& ')).toBe('x. Policy "No $&"; more')
   expect(named('x. Policy "preview"; more', ' ')).toBe('x. Policy "preview"; more')
+  expect(named('x. Policy "preview"; more', '🔥'.repeat(100))).toBe(`x. Policy "${'🔥'.repeat(13)}…${'🔥'.repeat(26)}"; more`)
 })

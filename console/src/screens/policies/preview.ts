@@ -66,7 +66,13 @@ export function sampleOf(groups: Group[] | undefined | null): Hit | undefined {
 
 // named puts the name that is being typed into a sample: previews are asked for without it, so that nobody waits for its letters.
 export function named(message: string, name: string | undefined): string {
-  return name?.trim() ? message.replace(/(["“「])preview(["”」])/, (_, open: string, close: string) => open + name.trim() + close) : message
+  return name?.trim() ? message.replace(/(["“「])preview(["”」])/, (_, open: string, close: string) => open + shortName(name.trim()) + close) : message
+}
+
+// shortName takes the middle out of a long name, as refusals do.
+function shortName(name: string): string {
+  const letters = [...name]
+  return letters.length > 40 ? `${letters.slice(0, 13).join('')}…${letters.slice(-26).join('')}` : name
 }
 
 // asKubectl is what kubectl prints when a request is refused, or let in with a warning.

@@ -47,7 +47,7 @@ export default function NewScan({ targets, onClose }: Props) {
               <Input id="scan-name" value={name} maxLength={200} onChange={(e) => setName(e.target.value)} />
             </Form.Item>
             <Form.Item label={t('where')} htmlFor="scan-clusters">
-              <TargetFields id="scan-clusters" what={what} onChange={setWhat} action="scan" />
+              <TargetFields id="scan-clusters" what={what} onChange={setWhat} action="scan" nodes />
             </Form.Item>
             <Form.Item label={t('items')}>
               <PartFields value={what.parts} onChange={(parts) => setWhat({ ...what, parts })} />

@@ -36,7 +36,7 @@ export function PlanView({ plan, pending, error, retry }: Props) {
           ))}
         </ul>
       )}
-      {plan.nodes.length > 0 && <Alert type="warning" showIcon title={t('nodesUnsupported', { count: plan.nodes.length, number: number(plan.nodes.length) })} />}
+      {plan.nodes.length > 0 && <Alert type="info" showIcon title={t('nodesAsked', { count: plan.nodes.length, number: number(plan.nodes.length) })} />}
       {!plan.advisoryData && (
         <Alert
           type="warning"

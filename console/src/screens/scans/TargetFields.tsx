@@ -2,12 +2,13 @@ import { Radio, Select } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
+import { NodeFields } from './NodeFields'
 import type { What } from './what'
 import css from './scans.module.css'
 import { api } from '../../api/client'
 import { rolesThat, useProfile, type Action } from '../../app/session'
 
-type Props = { id: string; what: What; onChange: (what: What) => void; action: Action }
+type Props = { id: string; what: What; onChange: (what: What) => void; action: Action; nodes?: boolean } // nodes: single ones can be chosen
 
 // useEverywhere reports whether the user may do something on every cluster, those to come too.
 export function useEverywhere(action: Action): boolean {
@@ -15,8 +16,8 @@ export function useEverywhere(action: Action): boolean {
   return profile.actions.includes(action) && profile.grants.some((g) => rolesThat(action).includes(g.role) && (!g.targetId || g.targetId === '0'))
 }
 
-// TargetFields choose the clusters: all, or some by name.
-export function TargetFields({ id, what, onChange, action }: Props) {
+// TargetFields choose the clusters: all, or some by name; or single nodes.
+export function TargetFields({ id, what, onChange, action, nodes }: Props) {
   const { t } = useTranslation('scans')
   const everywhere = useEverywhere(action)
   const [search, setSearch] = useState('')
@@ -26,11 +27,17 @@ export function TargetFields({ id, what, onChange, action }: Props) {
   const options = [...known].map(([value, label]) => ({ value, label }))
   return (
     <div className={css.stack}>
-      <Radio.Group value={what.all ? 'all' : 'some'} onChange={(e) => onChange({ ...what, all: e.target.value === 'all' })} aria-label={t('where')}>
+      <Radio.Group
+        value={what.nodes ? 'nodes' : what.all ? 'all' : 'some'}
+        onChange={(e) => onChange({ ...what, all: e.target.value === 'all', nodes: e.target.value === 'nodes' ? [] : undefined })}
+        aria-label={t('where')}
+      >
         {everywhere && <Radio value="all">{t('allClusters')}</Radio>}
         <Radio value="some">{t('someClusters')}</Radio>
+        {nodes && <Radio value="nodes">{t('someNodes')}</Radio>}
       </Radio.Group>
-      {!what.all && (
+      {what.nodes && <NodeFields id={id} value={what.nodes} onChange={(list) => onChange({ ...what, nodes: list })} />}
+      {!what.all && !what.nodes && (
         <Select
           id={id}
           mode="multiple"

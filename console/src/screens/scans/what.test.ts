@@ -43,3 +43,11 @@ describe('the consent', () => {
     })
   })
 })
+
+it('single nodes are scanned instead of clusters', () => {
+  const what = { ...everything, nodes: [] }
+  expect(complete(what)).toBe(false) // no node is not every cluster
+  const nodes = [{ clusterId: '3', name: 'worker-1' }]
+  expect(complete({ ...what, nodes })).toBe(true)
+  expect(bodyOf({ ...what, nodes, clusters: ['1'] })).toEqual({ nodes })
+})

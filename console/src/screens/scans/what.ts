@@ -14,20 +14,22 @@ export const parts = [
 export type Part = (typeof parts)[number]
 export type Budget = Schemas['Budget']
 
-export type What = { all: boolean; clusters: string[]; parts: Part[]; budget: Budget }
+export type NodeOf = Schemas['Node'] // by cluster and name
+export type What = { all: boolean; clusters: string[]; nodes?: NodeOf[]; parts: Part[]; budget: Budget } // with nodes: only these
 
 export const everything: What = { all: true, clusters: [], parts: [...parts], budget: {} }
 
 // complete reports whether there is something to scan.
 export function complete(what: What): boolean {
-  return (what.all || what.clusters.length > 0) && what.parts.length > 0
+  const some = what.nodes ? what.nodes.length > 0 : what.all || what.clusters.length > 0
+  return some && what.parts.length > 0
 }
 
 // bodyOf is what the API takes. All parts are none: parts that a later version has are then in it too.
-export function bodyOf(what: What): Pick<Schemas['NewTask'], 'allClusters' | 'clusterIds' | 'items' | 'budget'> {
+export function bodyOf(what: What): Pick<Schemas['NewTask'], 'allClusters' | 'clusterIds' | 'nodes' | 'items' | 'budget'> {
   const budget = Object.fromEntries(Object.entries(what.budget).filter(([, n]) => typeof n === 'number' && n > 0))
   return {
-    ...(what.all ? { allClusters: true } : { clusterIds: what.clusters }),
+    ...(what.nodes ? { nodes: what.nodes } : what.all ? { allClusters: true } : { clusterIds: what.clusters }),
     ...(what.parts.length < parts.length ? { items: parts.filter((p) => what.parts.includes(p)) } : {}),
     ...(Object.keys(budget).length > 0 ? { budget } : {}),
   }

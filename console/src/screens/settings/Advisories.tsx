@@ -76,7 +76,7 @@ function Signature({ data }: { data: Data }) {
   const trusted = trustedKeys ?? []
   return (
     <>
-      <Verdict state={state === 'trusted' ? 'ok' : 'warn'} word={t(`advisories.sign.${state}`, { key: key ?? '' })} />
+      <Verdict state={state === 'trusted' ? 'ok' : 'warn'} word={t(`advisories.sign.${state}`, { key: key ?? '' })} wraps />
       <div className="text-soft">{trusted.length > 0 ? t('advisories.trusted', { keys: trusted.join(' · ') }) : t('advisories.anyKey')}</div>
     </>
   )

@@ -49,6 +49,18 @@ func Wants(name string, mode fs.FileMode, size int64, head []byte) bool {
 	return false
 }
 
+// May reports whether Wants could say yes for some head: a file for which it cannot need not be opened.
+func May(name string, mode fs.FileMode, size int64) bool {
+	if !mode.IsRegular() || size < minSize {
+		return false
+	}
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	if isLibrary(base) && wantedLibrary(base) || !isLibrary(base) && (mode.Perm()&0o111 != 0 || named(base)) {
+		return true
+	}
+	return len(base) >= 4 && strings.EqualFold(base[len(base)-4:], ".exe")
+}
+
 // isLibrary reports whether base is the name of a shared library: "libz.so.1.2.13", "mod_ssl.so".
 func isLibrary(base string) bool {
 	i := strings.Index(base, ".so")
@@ -154,6 +166,20 @@ func (s *Scanner) Write(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// Ahead is how many of the next bytes nothing is looked for in; a reader that can may pass over them with Skip.
+func (s *Scanner) Ahead() int64 {
+	switch {
+	case !s.opened || s.finished:
+		return 0
+	case s.span >= len(s.spans):
+		return 1<<63 - 1 - s.off
+	}
+	return max(0, s.spans[s.span].start-s.off)
+}
+
+// Skip says that the next n bytes, at most Ahead, are not given.
+func (s *Scanner) Skip(n int64) { s.off += min(n, s.Ahead()) }
 
 // open looks at the head of the file, decides what is to be searched and gives the head to the search.
 func (s *Scanner) open() {

@@ -125,6 +125,10 @@ type client struct {
 	http *http.Client
 }
 
+func newClient(repo name.Repository, rt http.RoundTripper) *client {
+	return &client{repo: repo, http: &http.Client{Transport: rt, CheckRedirect: redirect}}
+}
+
 func (c *client) get(ctx context.Context, kind, id, accept string) (*http.Response, error) {
 	u := c.repo.Scheme() + "://" + c.repo.RegistryStr() + "/v2/" + c.repo.RepositoryStr() + "/" + kind + "/" + id
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)

@@ -20,12 +20,15 @@ import (
 // Clients holds one transport a host, and one more when what is trusted there changes: connections and rates are shared by all images
 // of a run. Other options are those of the first image of a host.
 type Clients struct {
-	mu    sync.Mutex
-	hosts map[string]http.RoundTripper
+	mu      sync.Mutex
+	hosts   map[string]http.RoundTripper
+	entries map[string]entry // by repository and who enters
 }
 
 // NewClients returns an empty set.
-func NewClients() *Clients { return &Clients{hosts: map[string]http.RoundTripper{}} }
+func NewClients() *Clients {
+	return &Clients{hosts: map[string]http.RoundTripper{}, entries: map[string]entry{}}
+}
 
 func (c *Clients) base(host string, o Options) (http.RoundTripper, error) {
 	c.mu.Lock()

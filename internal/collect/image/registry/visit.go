@@ -74,11 +74,15 @@ func visitAt(ctx context.Context, parsed name.Reference, host string, o Options,
 	}
 	for _, auth := range candidates {
 		var rt http.RoundTripper
-		rt, err = transport.NewWithContext(ctx, repo.Registry, auth, base, []string{repo.Scope(transport.PullScope)})
-		if err != nil {
-			err = classify(repo.RegistryStr(), err)
-		} else {
-			err = f(ctx, &Repository{&client{repo: repo, http: &http.Client{Transport: rt, CheckRedirect: redirect}}, parsed})
+		var known bool
+		rt, known, err = o.Clients.enter(ctx, host, o, repo, auth, base)
+		if err == nil {
+			if err = f(ctx, &Repository{newClient(repo, rt), parsed}); known && errors.Is(err, ErrForbidden) { // it may ask for something else by now
+				o.Clients.leave(ctx, host, o, repo, auth)
+				if rt, _, err = o.Clients.enter(ctx, host, o, repo, auth, base); err == nil {
+					err = f(ctx, &Repository{newClient(repo, rt), parsed})
+				}
+			}
 		}
 		if err == nil || !errors.Is(err, ErrForbidden) {
 			return err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,5 +132,61 @@ func TestHostileRegistries(t *testing.T) {
 	}
 	if _, err := digestAt(t, "not a name", quick()); err == nil {
 		t.Error("no name of an image is asked for")
+	}
+}
+
+// TestEnter shows that how to enter is asked once, that credentials still go with every request, and that a registry which asks for
+// others meanwhile gets them.
+func TestEnter(t *testing.T) {
+	var pings, shown atomic.Int32
+	var closed atomic.Bool
+	host, _, _ := served(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/v2/" {
+			pings.Add(1)
+		}
+		if !closed.Load() {
+			return false
+		}
+		if user, password, _ := r.BasicAuth(); user == "till" && password == "right" {
+			shown.Add(1)
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	})
+	o := quick()
+	o.Clients = NewClients()
+	digest := func(o Options) error {
+		return Visit(t.Context(), host+"/shop/till:1.0", o, func(ctx context.Context, r *Repository) error {
+			_, err := r.Digest(ctx)
+			return err
+		})
+	}
+	for range 5 {
+		if err := digest(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := pings.Load(); n != 1 {
+		t.Errorf("%d pings for five visits", n)
+	}
+	closed.Store(true)
+	if err := digest(o); !errors.Is(err, ErrForbidden) {
+		t.Errorf("an entry lasts without credentials: %v", err)
+	}
+	with := o
+	with.PullSecrets = [][]byte{secretFor(host, "till", "right")}
+	for range 2 {
+		if err := digest(with); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := shown.Load(); n != 2 {
+		t.Errorf("credentials were shown %d times", n)
+	}
+	with.PullSecrets = [][]byte{secretFor(host, "till", "wrong")}
+	if err := digest(with); !errors.Is(err, ErrForbidden) {
+		t.Errorf("others enter by the same entry: %v", err)
 	}
 }

@@ -1,0 +1,5 @@
+//go:build !s390x
+
+package proc
+
+const bigEndian = false
