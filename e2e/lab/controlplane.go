@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ type ControlPlane struct {
 }
 
 // ForTest starts a control plane and closes it when the test ends. If the test
-// fails it shows the end of the API server's log.
+// fails it shows the warnings and errors at the end of the API server's log.
 func ForTest(tb testing.TB, c Config) *ControlPlane {
 	tb.Helper()
 	ctx, stop := testContext(tb)
@@ -65,13 +66,24 @@ func ForTest(tb testing.TB, c Config) *ControlPlane {
 	tb.Logf("kube-apiserver %s ready after %s", cp.version, cp.readyAfter.Round(10*time.Millisecond))
 	tb.Cleanup(func() {
 		if tb.Failed() {
-			tb.Logf("end of the log of kube-apiserver %s:\n%s", cp.version, cp.Log())
+			tb.Logf("troubles of kube-apiserver %s:\n%s", cp.version, troubles(cp.Log()))
 		}
 		if err := cp.Close(); err != nil {
 			tb.Errorf("close the control plane: %v", err)
 		}
 	})
 	return cp
+}
+
+// troubles are the warnings and errors of a log of klog: all of it would hide what a test says of its failure.
+func troubles(log string) string {
+	var out []string
+	for l := range strings.Lines(log) {
+		if l = strings.TrimLeft(l, " "); len(l) > 1 && strings.ContainsRune("WEF", rune(l[0])) && l[1] >= '0' && l[1] <= '9' {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out[max(0, len(out)-10):], "")
 }
 
 // testContext ends before the test's own deadline, which would end the whole

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"stockade.dev/stockade/e2e/lab"
 	"stockade.dev/stockade/internal/collect/manifest"
@@ -33,6 +35,8 @@ import (
 var stockade string
 
 func TestMain(m *testing.M) {
+	klog.LogToStderr(false) // watches complain of every server that a story stops
+	klog.SetOutput(io.Discard)
 	dir, err := os.MkdirTemp("", "stockade-stories")
 	if err == nil {
 		stockade = filepath.Join(dir, "stockade")
