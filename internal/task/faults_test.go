@@ -18,6 +18,7 @@ import (
 	"stockade.dev/stockade/internal/leader"
 	"stockade.dev/stockade/internal/live"
 	"stockade.dev/stockade/internal/rule"
+	"stockade.dev/stockade/internal/scan"
 	"stockade.dev/stockade/internal/store"
 	"stockade.dev/stockade/internal/store/storetest"
 )
@@ -113,6 +114,60 @@ func TestKilled(t *testing.T) {
 	// An image that was being read by a process that was killed is read again; all others once.
 	if n := r.count("SELECT count(*) FROM reads"); n < images || n > images+8 {
 		t.Errorf("%d readings of %d images", n, images)
+	}
+}
+
+// TestEndedMeanwhile: another process ends the reading of an image between the two statements that look for it and ask for it.
+func TestEndedMeanwhile(t *testing.T) {
+	r := boss(t, storetest.Postgres(t), 1, testLease)
+	task := r.create(Request{Scope: Scope{Targets: []int64{r.cluster("a")}}})
+	var whole Item
+	if err := r.db.R.NewSelect().Model(&whole).Where("task_id = ?", task.ID).Scan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exec := func(ctx context.Context, tx bun.Tx, query string, args ...any) error {
+		_, err := tx.NewRaw(query, args...).Exec(ctx)
+		return err
+	}
+	digest := digestOf("x")
+	image := &Item{TaskID: task.ID, TargetID: whole.TargetID, Kind: kindImage, Name: "x", Key: digest, Status: Running, CreatedAt: store.At(time.Now())}
+	err := r.db.Write(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.NewInsert().Model(image).Exec(ctx); err != nil {
+			return err
+		}
+		// The asking waits in its INSERT, which has looked already.
+		return exec(ctx, tx, `CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$;
+			CREATE TRIGGER pause BEFORE INSERT ON task_items FOR EACH STATEMENT EXECUTE FUNCTION pause()`)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &software{s: r.s, r: &running{item: &whole}, pull: true, items: map[string]int64{}}
+	asked := make(chan error, 1)
+	err = r.db.Write(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+		if err := exec(ctx, tx, "SELECT pg_advisory_xact_lock(42)"); err != nil {
+			return err
+		}
+		go func() { asked <- w.ask(t.Context(), []scan.Use{{Reference: "x", Digest: digest}}) }()
+		r.until("the asking waits", func() bool {
+			return r.count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == 1
+		})
+		if err := exec(ctx, tx, "INSERT INTO inventories (digest, scanner, reference, packages, read_at, used_at, body) VALUES (?, 'test/1', 'x', 0, 1, 1, '')", digest); err != nil {
+			return err
+		}
+		return exec(ctx, tx, "UPDATE task_items SET status = 'done', result = ? WHERE id = ?", digest, image.ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	if n := r.count("SELECT count(*) FROM task_items WHERE kind = 'image'"); n != 1 {
+		t.Errorf("%d items for one image", n)
+	}
+	if w.items[digest] != image.ID {
+		t.Errorf("the scan waits for item %d, want %d", w.items[digest], image.ID)
 	}
 }
 

@@ -111,17 +111,13 @@ func (w *software) ask(ctx context.Context, uses []scan.Use) error {
 	var found []Item
 	err := w.s.db.Write(ctx, func(ctx context.Context, tx bun.Tx) error {
 		found = nil
-		// What failed in this task already, before a restart, is not tried again in it, and what was read since it was asked for last
-		// is not asked for again.
-		var before []Item
-		err := tx.NewSelect().Model(&before).Column("id", "key").Where("task_id = ? AND kind = 'image' AND key IN (?)", w.r.item.TaskID, in(keys)).
-			Where("(target_id = ? AND status = 'failed' OR status = 'done' AND EXISTS (SELECT 1 FROM inventories v WHERE v.digest = i.result))", w.r.item.TargetID).Scan(ctx)
+		before, err := w.settled(ctx, tx, keys)
 		if err != nil {
 			return err
 		}
 		var insert []*Item
 		for _, row := range rows {
-			if !slices.ContainsFunc(before, func(b Item) bool { return b.Key == row.Key }) {
+			if !before.has(row.Key) {
 				insert = append(insert, &Item{TaskID: row.TaskID, TargetID: row.TargetID, Kind: row.Kind, Name: row.Name, Key: row.Key, Status: row.Status, CreatedAt: row.CreatedAt, Spec: row.Spec})
 			}
 		}
@@ -129,6 +125,18 @@ func (w *software) ask(ctx context.Context, uses []scan.Use) error {
 			_, err := tx.NewInsert().Model(&insert).On("CONFLICT (key) WHERE kind = 'image' AND status IN ('ready', 'running') DO NOTHING").Returning("NULL").Exec(ctx)
 			if err != nil {
 				return err
+			}
+			// One that ended between the two statements was no conflict any more: it is not done twice.
+			if before, err = w.settled(ctx, tx, keys); err != nil {
+				return err
+			}
+			late := slices.DeleteFunc(slices.Clone(insert), func(i *Item) bool { return !before.has(i.Key) })
+			for _, l := range late {
+				_, err := tx.NewRaw(`DELETE FROM task_items WHERE task_id = ? AND target_id = ? AND kind = 'image' AND key = ? AND status = 'ready'
+					AND NOT EXISTS (SELECT 1 FROM task_item_uses u WHERE u.image_item = task_items.id)`, l.TaskID, l.TargetID, l.Key).Exec(ctx)
+				if err != nil {
+					return err
+				}
 			}
 		}
 		if err := tx.NewSelect().Model(&found).Column("id", "key", "task_id").Where("kind = 'image' AND status IN ('ready', 'running') AND key IN (?)", in(keys)).Scan(ctx); err != nil {
@@ -151,6 +159,22 @@ func (w *software) ask(ctx context.Context, uses []scan.Use) error {
 		w.items[f.Key] = f.ID
 	}
 	return nil
+}
+
+// ended are items of images that are not made again.
+type ended []Item
+
+func (e ended) has(key string) bool {
+	return slices.ContainsFunc(e, func(i Item) bool { return i.Key == key })
+}
+
+// settled are the items of the task that say all of their image: what failed in it, before a restart, is not tried again in it, and
+// what was read since it was asked for last is not asked for again.
+func (w *software) settled(ctx context.Context, tx bun.Tx, keys []string) (ended, error) {
+	var out ended
+	err := tx.NewSelect().Model(&out).Column("id", "key").Where("task_id = ? AND kind = 'image' AND key IN (?)", w.r.item.TaskID, in(keys)).
+		Where("(target_id = ? AND status = 'failed' OR status = 'done' AND EXISTS (SELECT 1 FROM inventories v WHERE v.digest = i.result))", w.r.item.TargetID).Scan(ctx)
+	return out, err
 }
 
 // load waits for the inventory of an image.
