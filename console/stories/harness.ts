@@ -152,7 +152,12 @@ export class World {
       permissions: ['clipboard-read', 'clipboard-write'],
     })
     this.contexts.push(context)
-    if (!look.keep) onTestFinished(() => context.close())
+    if (!look.keep) {
+      onTestFinished(async ({ task }) => {
+        if (task.result?.state === 'fail') await tell(context)
+        await context.close()
+      })
+    }
     await context.addInitScript((lang) => localStorage.setItem('language', lang), look.lang ?? 'en')
     if (user) {
       const api = await this.api(user)
@@ -202,6 +207,15 @@ export async function settled(page: Page): Promise<void> {
 // still waits until nothing moves but what always does, such as the sign of waiting: a dialog that comes in has not its colours yet.
 async function still(page: Page): Promise<void> {
   await expect.poll(() => page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running' && a.effect?.getComputedTiming().iterations !== Infinity).length), { timeout: 10_000 }).toBe(0)
+}
+
+// tell says what the windows of a failed story show: where it runs nobody may be there to look.
+async function tell(context: BrowserContext): Promise<void> {
+  for (const page of context.pages()) {
+    const dialog = page.getByRole('dialog').last()
+    const shown = await ((await dialog.count()) > 0 ? dialog : page.locator('main, body').first()).ariaSnapshot({ timeout: 5_000 }).catch(String)
+    console.log(`${page.url()} shows\n${shown.slice(0, 3000)}`)
+  }
 }
 
 const axeFile = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
