@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,8 +35,7 @@ import (
 var stockade string
 
 func TestMain(m *testing.M) {
-	klog.LogToStderr(false) // watches complain of every server that a story stops
-	klog.SetOutput(io.Discard)
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // watches complain of every server that a story stops
 	dir, err := os.MkdirTemp("", "stockade-stories")
 	if err == nil {
 		stockade = filepath.Join(dir, "stockade")

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,7 +64,7 @@ func launch(t *testing.T, env []string, args ...string) *program {
 		if t.Failed() {
 			var lines []string // its troubles: all of it would hide what the test says
 			for l := range strings.Lines(p.text()) {
-				if !strings.Contains(l, `"level":"INFO"`) {
+				if !strings.Contains(l, `"level":"INFO"`) && !strings.Contains(l, "reflector.go") {
 					lines = append(lines, l)
 				}
 			}
@@ -307,10 +308,12 @@ func life(t *testing.T, args []string) {
 	if fixed.ID != privileged.ID || fixed.Cause != "object-changed" {
 		t.Errorf("the finding was %s, and is %s with cause %q", privileged.ID, fixed.ID, fixed.Cause)
 	}
-	var looks struct {
-		Items []struct{ ID, Name, Status string }
-	}
-	c.call("GET", "/tasks?trigger=watch", nil, &looks)
+	type look struct{ ID, Name, Status string }
+	var looks struct{ Items []look }
+	until(t, "the looks end", func() bool {
+		c.call("GET", "/tasks?trigger=watch", nil, &looks)
+		return !slices.ContainsFunc(looks.Items, func(l look) bool { return l.Status == "ready" || l.Status == "running" })
+	})
 	for _, l := range looks.Items {
 		if l.Name != "changed: Deployment shop/web" {
 			t.Errorf("more than the changed object was looked at: %q", l.Name)
