@@ -214,7 +214,7 @@ async function tell(context: BrowserContext): Promise<void> {
   for (const page of context.pages()) {
     const dialog = page.getByRole('dialog').last()
     const shown = await ((await dialog.count()) > 0 ? dialog : page.locator('main, body').first()).ariaSnapshot({ timeout: 5_000 }).catch(String)
-    console.log(`${page.url()} shows\n${shown.slice(0, 3000)}`)
+    console.log(`${page.url()} shows\n${shown.length > 4000 ? shown.slice(0, 1500) + '\n…\n' + shown.slice(-2500) : shown}`)
   }
 }
 

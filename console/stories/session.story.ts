@@ -35,8 +35,10 @@ test('the language switches at once and stays', async () => {
   const page = await world.page('ann')
   await page.goto('/')
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+  const kept = page.waitForResponse((r) => r.request().method() === 'PATCH' && r.url().endsWith('/api/v1/session'))
   await page.getByRole('button', { name: '切换到中文' }).click()
   await page.getByRole('heading', { level: 1, name: '总览' }).waitFor()
+  await kept
   expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN')
   await page.reload()
   await page.getByRole('heading', { level: 1, name: '总览' }).waitFor()

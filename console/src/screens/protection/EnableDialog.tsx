@@ -69,7 +69,9 @@ function Ask({ target, name, first, close, wide }: AskProps) {
     setSettings(next)
     setAgreed(false) // what was agreed to may be another now
   }
-  const possible = !!plan.data && plan.data.reachable && (plan.data.stops ?? []).length === 0
+  // The plan of other settings is none to agree to; it comes half a second after the last change.
+  const current = !plan.isPlaceholderData && JSON.stringify(asked) === JSON.stringify(settings)
+  const possible = current && !!plan.data && plan.data.reachable && (plan.data.stops ?? []).length === 0
   return (
     <Modal
       open
@@ -80,7 +82,7 @@ function Ask({ target, name, first, close, wide }: AskProps) {
         <Button key="cancel" onClick={close}>
           {t('cancel')}
         </Button>,
-        <Button key="ok" type="primary" loading={start.isPending} disabled={!possible || !agreed || plan.isFetching} onClick={() => start.mutate({ params: { path }, body: { consent: true, settings } })}>
+        <Button key="ok" type="primary" loading={start.isPending} disabled={!possible || !agreed} onClick={() => start.mutate({ params: { path }, body: { consent: true, settings } })}>
           {t('enable')}
         </Button>,
       ]}
